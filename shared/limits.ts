@@ -1,0 +1,96 @@
+/**
+ * Every limit, with its unit, the reason for its value, and when to look at it again. `docs/limits.md` is the same
+ * table for users; a test holds the two together.
+ */
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const SECOND = 1000
+
+export const LIMITS = {
+  // ── signaling ──────────────────────────────────────────────────────────────────────────────────────────────────
+  /** bytes. An SDP of one data section is under 2 KiB, sealed and in base64 under 4; revisit if media is ever added. */
+  signalingMessageBytes: 32 * KIB,
+  /** messages a second a connection may send for long. 99 shares started at once send about 300, then a few a minute. */
+  signalingMessagesPerSecond: 100,
+  /** messages a connection may send at once above that rate: a start of 99 shares with room to spare. */
+  signalingBurst: 1000,
+  /** WebSocket connections a server holds. 20 KiB each is 200 MiB; revisit with measured memory. */
+  signalingConnections: 10_000,
+  /** connections not yet admitted: strangers must not use up the places of members. */
+  signalingPending: 1000,
+  /** names reserved by one identity: a chain with a hundred printers in a shop has room. */
+  reservationsPerIdentity: 1000,
+  /** names reserved on one server: about 100 bytes each in memory. */
+  reservationsPerServer: 100_000,
+  /** names one connection may claim, and may watch. */
+  namesPerConnection: 1000,
+  /** open signaling sessions one connection may take part in: 50 tills that come back at once, many times over. */
+  sessionsPerConnection: 1000,
+  /** ms. A session (one negotiation) that carried no message for this long is forgotten. */
+  sessionIdle: 60 * SECOND,
+  /** ms a stranger has to pass admission. */
+  admissionDeadline: 10 * SECOND,
+  /** ms between a peer's pings to the server: home routers forget idle TCP after some minutes. */
+  signalingPing: 20 * SECOND,
+  /** ms of silence after which server and peer each take the other for gone: three pings. */
+  signalingSilence: 60 * SECOND,
+  /** bytes queued to a peer that does not read; past this it is cut off, so that it cannot fill the server's memory. */
+  signalingBacklogBytes: MIB,
+  /** ms a request (reserve, claim, …) waits for its answer. */
+  requestDeadline: 10 * SECOND,
+  /** ms. Reconnects wait between half and all of min(reconnectFirst × 2^n, reconnectMost). */
+  reconnectFirst: 500,
+  /** ms. See reconnectFirst; a server that comes back after hours is found within this. */
+  reconnectMost: 15 * SECOND,
+  /** ms a server waits, when stopped, for its connections to close. */
+  stopDeadline: 2 * SECOND,
+
+  // ── link ───────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** ms from the offer to a proven link: the user is told within 15 s that two NATs cannot be crossed. */
+  linkDeadline: 15 * SECOND,
+  /** ms from the open control channel to both proofs; nothing else is accepted before. */
+  proofDeadline: 5 * SECOND,
+  /** ms between pings on an idle link. */
+  linkPing: 5 * SECOND,
+  /** ms of silence after which a link is dead: three pings. */
+  linkSilence: 15 * SECOND,
+  /** links a process accepts at once; about 200 KiB each. */
+  linksPerProcess: 256,
+  /** share channels on one link: SCTP allows 65,535 streams, a shop needs 99. */
+  sharesPerLink: 1024,
+  /** bytes of one control message. */
+  controlMessageBytes: 4 * KIB,
+  /** characters of one session description, and candidates of one negotiation: what engines make is a tenth of it. */
+  sdpChars: 16 * KIB,
+  /** candidates accepted in one negotiation; a host with many interfaces sends about 20. */
+  candidatesPerLink: 64,
+  /** offers remembered so that a replayed one is refused without answering it. */
+  rememberedSessions: 10_000,
+
+  // ── mux ────────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** bytes of one data-channel message: the largest werift takes, and what RFC 8841 section 6 sets when SDP is silent. */
+  messageBytes: 64 * KIB,
+  /** bytes a stream may send before any credit: a receipt with a logo fits, and 1,000 stalled ones stay bearable. */
+  initialWindow: 256 * KIB,
+  /** bytes the window of a stream may grow to while the application drains it: 80 MB/s at 50 ms. */
+  maximumWindow: 4 * MIB,
+  /** bytes of all grown windows of one link together; at the bound no window grows further. */
+  linkWindowBudget: 64 * MIB,
+  /** bytes a stream queues from its socket before it asks for a pause: two reads of 64 KiB. */
+  streamQueue: 128 * KIB,
+  /** streams of one link at once. With initialWindow this bounds what stalled streams hold: 128 MiB. */
+  streamsPerLink: 512,
+  /** bytes one stream sends before the next one's turn: one full message. */
+  quantum: 64 * KIB,
+  /** bytes of text in a RESET. */
+  resetTextBytes: 256,
+
+  // ── pump ───────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** ms to connect to a target: a printer on a LAN answers in a few, one that is off never does. */
+  dialDeadline: 10 * SECOND,
+  /** streams of one share that wait for a free place under --max-connections. */
+  queuedStreams: 128,
+  /** ms commands wait for what they closed to be gone before they exit all the same. */
+  shutdownDeadline: 3 * SECOND,
+} as const

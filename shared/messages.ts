@@ -1,0 +1,107 @@
+/**
+ * The signaling messages: JSON text frames on one WebSocket. `docs/protocol.md` describes them; here is the one
+ * schema both sides parse what arrives with. Unknown fields are refused: a typo must not pass as an absent option.
+ */
+import * as v from 'valibot'
+import { fromBase64Url } from './bytes.ts'
+import { type ErrorCode, isErrorCode, NearportError } from './errors.ts'
+import { LIMITS } from './limits.ts'
+import { NAME_PATTERN } from './names.ts'
+
+/** Raised with every change that an older peer or server would misread. */
+export const PROTOCOL_VERSION = 1
+
+const Name = v.pipe(v.string(), v.regex(NAME_PATTERN))
+/** A nanoid of 21 characters: a peer process, or a session (one negotiation between two of them). */
+const Id = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{21}$/))
+const Request = v.pipe(v.number(), v.safeInteger(), v.minValue(1))
+const base64url = (bytes: number) =>
+  v.pipe(
+    v.string(),
+    v.maxLength(Math.ceil((bytes * 4) / 3)),
+    v.check((text) => fromBase64Url(text)?.length === bytes),
+  )
+/** An Ed25519 public key; elsewhere the same length serves nonces and proofs. */
+const Bytes32 = base64url(32)
+const Box = v.pipe(v.string(), v.maxLength(LIMITS.signalingMessageBytes), v.regex(/^[A-Za-z0-9_-]+$/))
+const Mode = v.literal('tcpTunnel')
+
+const message = <T extends string, E extends v.ObjectEntries>(type: T, entries: E) =>
+  v.strictObject({ type: v.literal(type), ...entries })
+
+const ClientMessageSchema = v.variant('type', [
+  message('hello', { version: v.pipe(v.number(), v.integer()), peer: Id, identity: Bytes32 }),
+  message('admit', { proof: Bytes32, signature: base64url(64) }),
+  message('reserve', { request: Request, name: Name, mode: Mode }),
+  message('release', { request: Request, name: Name }),
+  /** Serve a name from this connection: a reserved one of this identity, or (ephemeral) one that nobody has. */
+  message('claim', { request: Request, name: Name, ephemeral: v.boolean() }),
+  message('unclaim', { request: Request, name: Name }),
+  /** Be told the presence of a name now and at each change. */
+  message('watch', { request: Request, name: Name }),
+  message('unwatch', { request: Request, name: Name }),
+  message('list', { request: Request }),
+  /** The first signal of a session opens it, between the sender and `to`; only these two can use it afterwards. */
+  message('signal', { session: Id, to: Id, box: Box }),
+  message('end', { session: Id }),
+  message('ping', {}),
+])
+
+/** online: a connected peer serves it; offline: reserved, not served; unknown: neither. */
+const PresenceState = v.picklist(['online', 'offline', 'unknown'])
+
+const ListedShare = v.strictObject({
+  name: Name,
+  online: v.boolean(),
+  reserved: v.boolean(),
+  mode: Mode,
+  /** The identity that reserved or serves it. */
+  owner: Bytes32,
+})
+
+const ServerMessageSchema = v.variant('type', [
+  message('challenge', { nonce: Bytes32 }),
+  /** stunPort: UDP, at the host the peer reached the server by; null when the server answers no STUN. */
+  message('admitted', { stunPort: v.nullable(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535))) }),
+  message('ok', { request: Request }),
+  message('shares', { request: Request, shares: v.array(ListedShare) }),
+  /** request null: about the connection itself, which is closed after it. */
+  message('refused', {
+    request: v.nullable(Request),
+    code: v.custom<ErrorCode>(isErrorCode),
+    message: v.pipe(v.string(), v.maxLength(500)),
+  }),
+  message('presence', { name: Name, state: PresenceState, peer: v.nullable(Id), owner: v.nullable(Bytes32) }),
+  /** Another connection of the same identity now serves the name. */
+  message('displaced', { name: Name }),
+  message('signal', { session: Id, from: Id, owner: Bytes32, box: Box }),
+  /** The session is over: the other side ended it or is gone. */
+  message('ended', { session: Id, code: v.custom<ErrorCode>(isErrorCode) }),
+  message('pong', {}),
+])
+
+export type ClientMessage = v.InferOutput<typeof ClientMessageSchema>
+export type ServerMessage = v.InferOutput<typeof ServerMessageSchema>
+export type ListedShare = v.InferOutput<typeof ListedShare>
+export type Presence = Extract<ServerMessage, { type: 'presence' }>
+
+function parse<S extends v.GenericSchema>(schema: S, text: string, from: string): v.InferOutput<S> {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (error) {
+    throw new NearportError('message-malformed', `${from} sent a message that is not JSON`, { cause: error })
+  }
+  const result = v.safeParse(schema, json, { abortEarly: true })
+  if (result.success) return result.output
+  const [issue] = result.issues
+  // Where, not what: the value may be a secret sent by mistake.
+  const at = v.getDotPath(issue) ?? 'the message'
+  throw new NearportError('message-malformed', `${from} sent a message whose ${at} is not as it must be`)
+}
+
+/** Throws `message-malformed`. */
+export const parseClientMessage = (text: string): ClientMessage => parse(ClientMessageSchema, text, 'a peer')
+
+/** Throws `message-malformed`. */
+export const parseServerMessage = (text: string): ServerMessage => parse(ServerMessageSchema, text, 'the server')
