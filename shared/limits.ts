@@ -71,6 +71,8 @@ export const LIMITS = {
   // ── mux ────────────────────────────────────────────────────────────────────────────────────────────────────────
   /** bytes of one data-channel message: the largest werift takes, and what RFC 8841 section 6 sets when SDP is silent. */
   messageBytes: 64 * KIB,
+  /** bytes a message must have left to be added to: OPEN, CREDIT and the longest RESET of one stream together. */
+  messageReserve: 512,
   /** bytes a stream may send before any credit: a receipt with a logo fits, and 1,000 stalled ones stay bearable. */
   initialWindow: 256 * KIB,
   /** bytes the window of a stream may grow to while the application drains it: 80 MB/s at 50 ms. */

@@ -1,0 +1,177 @@
+/**
+ * The frame codec of the mux: pure functions, no state. A data-channel message holds one or more whole frames.
+ *
+ *     0        1                 5           7
+ *     | type   | stream (u32)    | length    | body: `length` bytes          all integers big endian
+ *
+ * `docs/protocol.md` gives every byte, and `test/frames.test.ts` pins them. Stream offsets count the bytes of one
+ * direction of a stream from 0, as in QUIC (RFC 9000 section 2.2), so that a later version can resume a stream on
+ * another channel; types 6 and 7 are kept for that (ACK, RESUME), 8 for PING.
+ */
+import { fromUtf8 } from './bytes.ts'
+import { NearportError } from './errors.ts'
+import { LIMITS } from './limits.ts'
+
+export const FrameType = { OPEN: 1, DATA: 2, CREDIT: 3, FIN: 4, RESET: 5 } as const
+
+/** Why a stream was reset, as the wire has it: a number is never given a new meaning. */
+export const RESET_CODES = {
+  'peer-reset': 1,
+  'target-refused': 2,
+  'target-unreachable': 3,
+  'target-timeout': 4,
+  'queue-full': 5,
+  'too-many-streams': 6,
+  'shutting-down': 7,
+  internal: 8,
+} as const
+
+export type ResetCode = keyof typeof RESET_CODES
+
+const RESET_NAMES = new Map<number, ResetCode>(
+  Object.entries(RESET_CODES).map(([name, number]) => [number, name as ResetCode]),
+)
+
+export type Frame =
+  /** A new stream. Both sides may send LIMITS.initialWindow bytes on it at once. */
+  | { readonly type: 'OPEN'; readonly stream: number }
+  /** Bytes of the stream from `offset` on. */
+  | { readonly type: 'DATA'; readonly stream: number; readonly offset: number; readonly payload: Uint8Array }
+  /** The receiver's socket took the first `taken` bytes, and has room for `window` more. Absolute, so idempotent. */
+  | { readonly type: 'CREDIT'; readonly stream: number; readonly taken: number; readonly window: number }
+  /** The sender's direction ends after `offset` bytes; the other direction goes on. */
+  | { readonly type: 'FIN'; readonly stream: number; readonly offset: number }
+  /** Both directions end at once; what was not delivered is dropped. */
+  | { readonly type: 'RESET'; readonly stream: number; readonly code: ResetCode; readonly text: string }
+
+/** bytes before a frame's body. */
+export const HEADER_BYTES = 7
+const OFFSET_BYTES = 8
+const CREDIT_BYTES = OFFSET_BYTES + 4
+const CODE_BYTES = 2
+
+/** bytes of a message that DATA adds to its payload. */
+export const DATA_OVERHEAD = HEADER_BYTES + OFFSET_BYTES
+
+/** bytes of the largest frame that is not DATA: what a message must have left to take any of them. */
+export const CONTROL_FRAME_BYTES = HEADER_BYTES + CODE_BYTES + LIMITS.resetTextBytes
+
+function header(type: number, stream: number, bodyBytes: number): { bytes: Uint8Array<ArrayBuffer>; view: DataView } {
+  const bytes = new Uint8Array(HEADER_BYTES + bodyBytes)
+  const view = new DataView(bytes.buffer)
+  view.setUint8(0, type)
+  view.setUint32(1, stream)
+  view.setUint16(5, bodyBytes)
+  return { bytes, view }
+}
+
+function setOffset(view: DataView, at: number, offset: number): void {
+  view.setUint32(at, Math.floor(offset / 2 ** 32))
+  view.setUint32(at + 4, offset >>> 0)
+}
+
+/** All of a DATA frame but its payload, so that the payload is copied only once, into the message. */
+export function encodeDataHeader(stream: number, offset: number, payloadBytes: number): Uint8Array {
+  const { bytes, view } = header(FrameType.DATA, stream, OFFSET_BYTES)
+  view.setUint16(5, OFFSET_BYTES + payloadBytes)
+  setOffset(view, HEADER_BYTES, offset)
+  return bytes
+}
+
+/** `text` in UTF-8, cut to LIMITS.resetTextBytes, never inside a character. */
+function resetText(text: string): Uint8Array {
+  const bytes = new Uint8Array(LIMITS.resetTextBytes)
+  return bytes.subarray(0, new TextEncoder().encodeInto(text, bytes).written)
+}
+
+export function encodeFrame(frame: Frame): Uint8Array {
+  switch (frame.type) {
+    case 'OPEN':
+      return header(FrameType.OPEN, frame.stream, 0).bytes
+    case 'DATA': {
+      const head = encodeDataHeader(frame.stream, frame.offset, frame.payload.length)
+      const bytes = new Uint8Array(head.length + frame.payload.length)
+      bytes.set(head)
+      bytes.set(frame.payload, head.length)
+      return bytes
+    }
+    case 'CREDIT': {
+      const { bytes, view } = header(FrameType.CREDIT, frame.stream, CREDIT_BYTES)
+      setOffset(view, HEADER_BYTES, frame.taken)
+      view.setUint32(HEADER_BYTES + OFFSET_BYTES, frame.window)
+      return bytes
+    }
+    case 'FIN': {
+      const { bytes, view } = header(FrameType.FIN, frame.stream, OFFSET_BYTES)
+      setOffset(view, HEADER_BYTES, frame.offset)
+      return bytes
+    }
+    case 'RESET': {
+      const text = resetText(frame.text)
+      const { bytes, view } = header(FrameType.RESET, frame.stream, CODE_BYTES + text.length)
+      view.setUint16(HEADER_BYTES, RESET_CODES[frame.code])
+      bytes.set(text, HEADER_BYTES + CODE_BYTES)
+      return bytes
+    }
+  }
+}
+
+function malformed(what: string): never {
+  throw new NearportError('frame-malformed', `the other side sent ${what}`)
+}
+
+function getOffset(view: DataView, at: number): number {
+  const offset = view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4)
+  return Number.isSafeInteger(offset) ? offset : malformed('an offset beyond 2^53')
+}
+
+/** The frames of one message, in order. Payloads are views into `message`. Throws `frame-malformed`. */
+export function* decodeFrames(message: Uint8Array): Generator<Frame, void, undefined> {
+  if (message.length === 0) malformed('an empty message')
+  const view = new DataView(message.buffer, message.byteOffset, message.byteLength)
+  for (let at = 0; at < message.length; ) {
+    if (message.length - at < HEADER_BYTES) malformed('half a frame header')
+    const type = view.getUint8(at)
+    const stream = view.getUint32(at + 1)
+    const length = view.getUint16(at + 5)
+    const body = at + HEADER_BYTES
+    at = body + length
+    if (at > message.length) malformed('a frame that is longer than its message')
+    if (stream === 0) malformed('a frame for stream 0')
+    yield decodeBody(type, stream, view, message.subarray(body, at), body)
+  }
+}
+
+function decodeBody(type: number, stream: number, view: DataView, body: Uint8Array, at: number): Frame {
+  switch (type) {
+    case FrameType.OPEN:
+      if (body.length !== 0) malformed('an OPEN with a body')
+      return { type: 'OPEN', stream }
+    case FrameType.DATA:
+      if (body.length <= OFFSET_BYTES) malformed('a DATA frame without data')
+      return { type: 'DATA', stream, offset: getOffset(view, at), payload: body.subarray(OFFSET_BYTES) }
+    case FrameType.CREDIT:
+      if (body.length !== CREDIT_BYTES) malformed('a CREDIT of another length')
+      return { type: 'CREDIT', stream, taken: getOffset(view, at), window: view.getUint32(at + OFFSET_BYTES) }
+    case FrameType.FIN:
+      if (body.length !== OFFSET_BYTES) malformed('a FIN of another length')
+      return { type: 'FIN', stream, offset: getOffset(view, at) }
+    case FrameType.RESET:
+      return decodeReset(stream, view, body, at)
+    default:
+      return malformed(`a frame of type ${type}`)
+  }
+}
+
+function decodeReset(stream: number, view: DataView, body: Uint8Array, at: number): Frame {
+  if (body.length < CODE_BYTES || body.length > CODE_BYTES + LIMITS.resetTextBytes)
+    malformed('a RESET of another length')
+  const code = RESET_NAMES.get(view.getUint16(at))
+  if (code === undefined) malformed(`a RESET with the unknown code ${view.getUint16(at)}`)
+  try {
+    return { type: 'RESET', stream, code, text: fromUtf8(body.subarray(CODE_BYTES)) }
+  } catch (error) {
+    if (error instanceof TypeError) return malformed('a RESET whose text is not UTF-8')
+    throw error
+  }
+}

@@ -1,0 +1,123 @@
+/** Two muxes joined by carriers in memory; messages move by themselves, or one at a time (`manual`). */
+import { Mux, StreamCount } from '../../shared/mux.ts'
+import { type Carrier, Scheduler } from '../../shared/scheduler.ts'
+import { type MuxStream, WindowBudget } from '../../shared/stream.ts'
+
+export class MemoryCarrier implements Carrier {
+  onlow: (() => void) | null = null
+  drainWhenArmed = false
+  sentBytes = 0
+  readonly queue: Uint8Array[] = []
+  #threshold = 0
+  #buffered = 0
+
+  get bufferedAmount(): number {
+    return this.#buffered
+  }
+
+  get bufferedAmountLowThreshold(): number {
+    return this.#threshold
+  }
+
+  set bufferedAmountLowThreshold(bytes: number) {
+    // What a threaded engine may do: it drains between the reading of the amount and the setting of the threshold.
+    if (this.drainWhenArmed) {
+      this.queue.length = 0
+      this.#buffered = 0
+    }
+    this.#threshold = bytes
+  }
+
+  send(message: Uint8Array): void {
+    this.queue.push(message)
+    this.#buffered += message.length
+    this.sentBytes += message.length
+  }
+
+  shift(): Uint8Array | undefined {
+    const message = this.queue.shift()
+    if (message === undefined) return undefined
+    const before = this.#buffered
+    this.#buffered -= message.length
+    if (before > this.#threshold && this.#buffered <= this.#threshold) this.onlow?.()
+    return message
+  }
+}
+
+export function sink(stream: MuxStream, autoTake = true) {
+  const chunks: Buffer[] = []
+  let waiting = 0
+  const state = {
+    ended: false,
+    reset: null as Error | null,
+    get length() {
+      return chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+    },
+    bytes: () => Buffer.concat(chunks),
+    text: () => Buffer.concat(chunks).toString(),
+    takeSome: () => {
+      stream.taken(Math.ceil(waiting / 2))
+      waiting -= Math.ceil(waiting / 2)
+    },
+  }
+  stream.ondata = (bytes) => {
+    chunks.push(Buffer.from(bytes))
+    if (autoTake) stream.taken(bytes.length)
+    else waiting += bytes.length
+  }
+  stream.onend = () => {
+    state.ended = true
+  }
+  stream.onreset = (reason) => {
+    state.reset = reason
+  }
+  return state
+}
+
+export type Accepted = MuxStream & { sink: ReturnType<typeof sink> }
+
+interface Options {
+  manual?: boolean
+  highWater?: number
+  autoTake?: (index: number) => boolean
+  carrier?: MemoryCarrier
+}
+
+export function muxPair({ manual = false, highWater = 256 * 1024, autoTake = () => true, carrier }: Options = {}) {
+  const up = carrier ?? new MemoryCarrier()
+  const down = new MemoryCarrier()
+  const accepted: Accepted[] = []
+  const shared = () => ({ budget: new WindowBudget(), count: new StreamCount() })
+  const accept = (stream: MuxStream) => {
+    accepted.push(Object.assign(stream, { sink: sink(stream, autoTake(accepted.length)) }))
+  }
+  const access = new Mux(new Scheduler(highWater).addLane(up), shared(), null)
+  const share = new Mux(new Scheduler(highWater).addLane(down), shared(), accept)
+
+  /** Moves one message a way. False when nothing was left to move. */
+  const deliverOne = async () => {
+    await Promise.resolve()
+    const [a, b] = [up.shift(), down.shift()]
+    if (a !== undefined) share.receive(a)
+    if (b !== undefined) access.receive(b)
+    await Promise.resolve()
+    return a !== undefined || b !== undefined
+  }
+  if (!manual) movers.push(deliverOne)
+  return { access, share, accepted, deliverOne }
+}
+
+/** The pairs of the current test that move by themselves. */
+const movers: (() => Promise<boolean>)[] = []
+beforeEach(() => {
+  movers.length = 0
+})
+
+/** Until nothing moves in any pair that moves by itself. */
+export async function settle(): Promise<void> {
+  for (let moved = true; moved; ) {
+    moved = false
+    await Promise.resolve()
+    for (const move of movers) moved = (await move()) || moved
+  }
+}
