@@ -1,0 +1,93 @@
+/** The access side: it follows where each name is served, and opens streams to it. */
+import { deferred } from './deferred.ts'
+import { NearportError } from './errors.ts'
+import { FarPeer } from './far-peer.ts'
+import { LIMITS } from './limits.ts'
+import type { Link } from './link.ts'
+import type { Presence } from './messages.ts'
+import type { PeerNode } from './node.ts'
+import type { MuxStream } from './stream.ts'
+
+interface AccessedName {
+  presence: Presence | null
+  /** The peer that serves it, or the last one that did. */
+  far: FarPeer | null
+}
+
+export class Access {
+  readonly #node: PeerNode
+  readonly #names = new Map<string, AccessedName>()
+  readonly #peers = new Map<string, FarPeer>()
+  readonly #sessions = new Map<string, Link>()
+  #waiting = deferred<void>()
+
+  constructor(node: PeerNode) {
+    this.#node = node
+    node.signaling.onsignal = ({ session, box }) => this.#sessions.get(session)?.receiveSignal(box)
+    node.signaling.onended = ({ session, code }) => {
+      this.#sessions.get(session)?.abandon(new NearportError(code, 'the signaling server ended the negotiation'))
+    }
+  }
+
+  /** Follows a name from now on; returns its presence. Rejects when the server cannot be asked. */
+  async add(name: string): Promise<Presence['state']> {
+    this.#names.set(name, { presence: null, far: null })
+    await this.#node.signaling.watch(name, (presence) => this.#update(presence))
+    while (this.#names.get(name)?.presence == null) await this.#waiting.promise
+    return this.#names.get(name)?.presence?.state ?? 'unknown'
+  }
+
+  /** A stream to the target behind a name. Rejects with the reason when there is none to be had now. */
+  async open(name: string): Promise<MuxStream> {
+    const accessed = this.#names.get(name)
+    if (accessed === undefined) throw new NearportError('internal', `"${name}" is not accessed here`)
+    const { presence, far } = accessed
+    // A link that is up is better proof than what the server last said: it may be down itself.
+    if (far !== null && (presence?.state === 'online' || far.active)) return (await far.mux(name)).open()
+    const state = presence?.state ?? 'unknown'
+    if (state === 'offline') throw new NearportError('name-offline', `"${name}" is offline: nobody serves it now`)
+    throw new NearportError('name-unknown', `"${name}" is not known to the server`)
+  }
+
+  close(reason: NearportError): void {
+    for (const far of this.#peers.values()) far.close(reason)
+  }
+
+  #update(presence: Presence): void {
+    const accessed = this.#names.get(presence.name)
+    if (accessed === undefined) return
+    const before = accessed.presence
+    accessed.presence = presence
+    if (before?.state !== presence.state || before.peer !== presence.peer) {
+      this.#node.log.info({ name: presence.name, state: presence.state, peer: presence.peer }, 'share presence')
+    }
+    if (presence.state === 'online' && presence.peer !== null && presence.owner !== null) {
+      const far = this.#peer(presence.peer, presence.owner)
+      if (accessed.far !== far) accessed.far?.lose(presence.name)
+      accessed.far = far
+      far.keep(presence.name)
+    } else {
+      accessed.far?.lose(presence.name)
+    }
+    this.#forgetUnused()
+    this.#waiting.resolve()
+    this.#waiting = deferred<void>()
+  }
+
+  #peer(peer: string, owner: string): FarPeer {
+    let far = this.#peers.get(peer)
+    if (far === undefined) {
+      far = new FarPeer(this.#node, peer, owner, this.#sessions)
+      this.#peers.set(peer, far)
+    }
+    return far
+  }
+
+  #forgetUnused(): void {
+    const used = new Set([...this.#names.values()].map(({ far }) => far))
+    for (const [peer, far] of this.#peers) if (!used.has(far) && !far.active) this.#peers.delete(peer)
+  }
+}
+
+/** Names one process may access: what a link and a connection to the server can carry. */
+export const ACCESS_NAMES = Math.min(LIMITS.sharesPerLink, LIMITS.namesPerConnection)

@@ -1,0 +1,243 @@
+/**
+ * A link: one proven connection between an access peer and a share peer, with all their shares on it. It goes from
+ * negotiating to proving to ready, and ends closed, with a reason, from anywhere.
+ */
+import { toBase64Url } from './bytes.ts'
+import { type Acceptor, Channels } from './channels.ts'
+import { type ControlMessage, encodeControl, parseControl } from './control.ts'
+import { type Bytes, type Identity, NONCE_BYTES, randomBytes, type Sealer, shortIdentity } from './crypto.ts'
+import { deferred } from './deferred.ts'
+import type { Engine } from './engine.ts'
+import { asNearportError, NearportError } from './errors.ts'
+import { LIMITS } from './limits.ts'
+import type { Log } from './log.ts'
+import { PROTOCOL_VERSION } from './messages.ts'
+import type { Mux } from './mux.ts'
+import { Negotiation } from './negotiation.ts'
+import { prove, type Role, transcript, verify } from './proof.ts'
+import { fingerprint } from './sdp.ts'
+
+export interface LinkOptions {
+  readonly role: Role
+  readonly session: string
+  readonly self: { readonly peer: string; readonly identity: Identity }
+  /** Whom the signaling server says this is; the proof holds it to that. */
+  readonly remote: { readonly peer: string; readonly identity: string }
+  readonly networkKey: Bytes
+  readonly sealer: Sealer
+  readonly engine: Engine
+  readonly stunUrl: string | null
+  readonly sendSignal: (box: string) => void
+  /** Share side: how streams are taken; null on the access side. */
+  readonly accept: Acceptor | null
+  readonly log: Log
+}
+
+export class Link {
+  /** Resolves when both sides have proven themselves; rejects when the link closes before. */
+  readonly ready: Promise<void>
+  /** Resolves, with the reason, when the link is over. */
+  readonly closed: Promise<NearportError>
+
+  readonly #options: LinkOptions
+  readonly #negotiation: Negotiation
+  readonly #channels: Channels
+  readonly #connected = deferred<void>()
+  readonly #ready = deferred<void>()
+  readonly #closed = deferred<NearportError>()
+  readonly #nonce = toBase64Url(randomBytes(NONCE_BYTES))
+  readonly #deadline: ReturnType<typeof setTimeout>
+  #pinger: ReturnType<typeof setInterval> | undefined
+  #proofDeadline: ReturnType<typeof setTimeout> | undefined
+  #control: Promise<void> = this.#connected.promise
+  #step: 'hello' | 'proof' | 'ready' | 'closed' = 'hello'
+  #transcript: Bytes | null = null
+  #lastHeard = performance.now()
+
+  constructor(options: LinkOptions) {
+    this.#options = options
+    this.ready = this.#ready.promise
+    this.closed = this.#closed.promise
+    // Whoever needs these waits for them; a link that fails before anybody does is not an unhandled rejection.
+    this.ready.catch(() => undefined)
+    this.#connected.promise.catch(() => undefined)
+
+    const { role, session, self, remote, engine, sealer, stunUrl, sendSignal } = options
+    this.#negotiation = new Negotiation({
+      initiator: role === 'access',
+      session,
+      self: self.peer,
+      remote: remote.peer,
+      engine,
+      sealer,
+      stunUrl,
+      sendSignal,
+    })
+    this.#channels = new Channels(
+      {
+        pc: this.#negotiation.pc,
+        send: (control) => this.#send(control),
+        heard: () => this.#heard(),
+        fail: (reason) => this.close(reason),
+      },
+      engine.highWater,
+      options.accept,
+    )
+    this.#negotiation.onconnect = () => this.#connect()
+    this.#negotiation.onmessage = (bytes) => this.#queue(bytes)
+    this.#negotiation.onclose = (reason) => this.#end(this.#explain(reason))
+    this.#deadline = setTimeout(() => this.close(this.#explain(null)), LIMITS.linkDeadline)
+  }
+
+  receiveSignal(box: string): void {
+    this.#negotiation.receiveSignal(box)
+  }
+
+  /** Access side: the mux of a name on the other side. Rejects when the link or the name is refused. */
+  async open(name: string): Promise<Mux> {
+    await this.ready
+    return this.#channels.open(name)
+  }
+
+  /** Share side: a name is served no longer. */
+  withdraw(name: string, reason: NearportError): void {
+    this.#channels.withdraw(name, reason)
+  }
+
+  /** The server ended the negotiation; a link that is up already does not need it. */
+  abandon(reason: NearportError): void {
+    if (this.#proofDeadline === undefined) this.#end(reason)
+  }
+
+  /** Ends the link, tells the other side why, and resets every stream on it. */
+  close(reason: NearportError): void {
+    if (this.#step === 'closed') return
+    this.#send({ type: 'bye', code: reason.code, message: reason.message.slice(0, 500) })
+    this.#end(reason)
+  }
+
+  #connect(): void {
+    this.#proofDeadline = setTimeout(() => {
+      this.close(new NearportError('proof-timeout', `no proof came within ${LIMITS.proofDeadline / 1000} s`))
+    }, LIMITS.proofDeadline)
+    const identity = this.#options.self.identity.publicKey
+    this.#send({ type: 'hello', version: PROTOCOL_VERSION, nonce: this.#nonce, identity })
+    this.#connected.resolve()
+  }
+
+  #send(control: ControlMessage): void {
+    this.#negotiation.send(encodeControl(control))
+  }
+
+  #heard(): void {
+    this.#lastHeard = performance.now()
+  }
+
+  /** Control messages are handled one after another: proving takes a while, and what follows a proof relies on it. */
+  #queue(bytes: Uint8Array): void {
+    this.#heard()
+    this.#control = this.#control
+      .then(() => (this.#step === 'closed' ? undefined : this.#receive(parseControl(bytes))))
+      .catch((error) => this.close(asNearportError(error)))
+  }
+
+  async #receive(control: ControlMessage): Promise<void> {
+    if (control.type === 'bye') {
+      this.#end(new NearportError(control.code, control.message))
+    } else if (this.#step === 'hello' && control.type === 'hello') {
+      await this.#receiveHello(control)
+    } else if (this.#step === 'proof' && control.type === 'proof') {
+      await this.#receiveProof(control)
+    } else if (this.#step !== 'ready' || control.type === 'hello' || control.type === 'proof') {
+      throw new NearportError('message-malformed', `the other side sent "${control.type}" before or after its time`)
+    } else if (control.type === 'ping') {
+      this.#send({ type: 'pong' })
+    } else if (control.type !== 'pong') {
+      this.#channels.receive(control)
+    }
+  }
+
+  async #receiveHello(hello: Extract<ControlMessage, { type: 'hello' }>): Promise<void> {
+    const { role, session, self, remote, networkKey } = this.#options
+    if (hello.version !== PROTOCOL_VERSION) {
+      throw new NearportError(
+        'version-mismatch',
+        `the other side speaks version ${hello.version}, this one ${PROTOCOL_VERSION}`,
+      )
+    }
+    if (hello.identity !== remote.identity) {
+      const [found, expected] = [hello.identity, remote.identity].map(shortIdentity)
+      throw new NearportError('proof-refused', `identity ${found} answered where ${expected} was expected`)
+    }
+    const { localDescription, remoteDescription } = this.#negotiation.pc
+    const near = {
+      peer: self.peer,
+      identity: self.identity.publicKey,
+      nonce: this.#nonce,
+      fingerprint: fingerprint(localDescription?.sdp ?? ''),
+    }
+    const far = {
+      peer: remote.peer,
+      identity: remote.identity,
+      nonce: hello.nonce,
+      fingerprint: fingerprint(remoteDescription?.sdp ?? ''),
+    }
+    this.#transcript = role === 'access' ? await transcript(session, near, far) : await transcript(session, far, near)
+    this.#step = 'proof'
+    this.#send({ type: 'proof', ...(await prove(networkKey, self.identity, role, this.#transcript)) })
+  }
+
+  async #receiveProof(proof: Extract<ControlMessage, { type: 'proof' }>): Promise<void> {
+    const { role, remote, networkKey } = this.#options
+    if (this.#transcript === null) throw new NearportError('internal', 'a proof before the transcript')
+    const far = role === 'access' ? 'share' : 'access'
+    await verify(networkKey, remote.identity, far, this.#transcript, proof)
+    if (this.#step !== 'proof') return
+    this.#step = 'ready'
+    clearTimeout(this.#deadline)
+    clearTimeout(this.#proofDeadline)
+    this.#pinger = setInterval(() => this.#checkLiveness(), LIMITS.linkPing)
+    this.#ready.resolve()
+    this.#logPath().catch((error) => this.#options.log.warn({ error: asNearportError(error).message }, 'path unknown'))
+  }
+
+  async #logPath(): Promise<void> {
+    const { engine, remote, log } = this.#options
+    const pair = await engine.selectedPair(this.#negotiation.pc)
+    const path =
+      pair &&
+      `${pair.local.type} ${pair.local.address}:${pair.local.port} to ${pair.remote.type} ${pair.remote.address}:${pair.remote.port}`
+    log.info({ peer: remote.peer, owner: shortIdentity(remote.identity), engine: engine.name, path }, 'link ready')
+  }
+
+  #checkLiveness(): void {
+    const silence = performance.now() - this.#lastHeard
+    if (silence >= LIMITS.linkSilence) {
+      this.close(new NearportError('link-lost', `nothing came from the other side for ${Math.round(silence / 1000)} s`))
+    } else if (silence >= LIMITS.linkPing / 2) {
+      this.#send({ type: 'ping' })
+    }
+  }
+
+  /** Before the control channel is open, whatever the engine says means that no path was found. */
+  #explain(reason: NearportError | null): NearportError {
+    if (this.#proofDeadline !== undefined || (reason !== null && reason.code !== 'link-lost')) {
+      return reason ?? new NearportError('proof-timeout', 'the two sides did not finish their proofs')
+    }
+    const message = 'no direct path to the other side: a NAT or firewall between the two lets no UDP through'
+    return new NearportError('link-timeout', message, { cause: reason })
+  }
+
+  #end(reason: NearportError): void {
+    if (this.#step === 'closed') return
+    this.#step = 'closed'
+    clearTimeout(this.#deadline)
+    clearTimeout(this.#proofDeadline)
+    clearInterval(this.#pinger)
+    this.#channels.close(reason)
+    this.#negotiation.destroy()
+    this.#connected.reject(reason)
+    this.#ready.reject(reason)
+    this.#closed.resolve(reason)
+  }
+}

@@ -1,0 +1,16 @@
+/** What one nearport process is made of, for whoever makes links: who it is, its network, its engine, its server. */
+import type { Bytes, Identity, Sealer } from './crypto.ts'
+import type { Engine } from './engine.ts'
+import type { Log } from './log.ts'
+import type { SignalingClient } from './signaling-client.ts'
+
+export interface PeerNode {
+  /** id of this process, new at each start */
+  readonly peer: string
+  readonly identity: Identity
+  readonly networkKey: Bytes
+  readonly sealer: Sealer
+  readonly engine: Engine
+  readonly signaling: SignalingClient
+  readonly log: Log
+}

@@ -1,0 +1,110 @@
+/** The share side: it claims names, accepts links from access peers, and hands their streams to the targets. */
+import type { Acceptor } from './channels.ts'
+import { shortIdentity } from './crypto.ts'
+import { NearportError } from './errors.ts'
+import { LIMITS } from './limits.ts'
+import { Link } from './link.ts'
+import type { ServerMessage } from './messages.ts'
+import type { PeerNode } from './node.ts'
+import type { MuxStream } from './stream.ts'
+
+type SignalMessage = Extract<ServerMessage, { type: 'signal' }>
+
+export class Share {
+  /** A name is served here no longer, because of someone else. */
+  ondisplaced: (name: string, reason: NearportError) => void = () => undefined
+
+  readonly #node: PeerNode
+  readonly #served = new Map<string, (stream: MuxStream) => void>()
+  readonly #sessions = new Map<string, Link>()
+  /** Sessions that were, so that a replayed offer is not answered; a Set keeps the oldest first. */
+  readonly #seen = new Set<string>()
+  readonly #accept: Acceptor = (name) => this.#served.get(name) ?? null
+
+  constructor(node: PeerNode) {
+    this.#node = node
+    node.signaling.onsignal = (signal) => this.#receive(signal)
+    node.signaling.onended = ({ session, code }) => {
+      this.#sessions.get(session)?.abandon(new NearportError(code, 'the signaling server ended the negotiation'))
+    }
+    node.signaling.ondisplaced = (name, reason) => {
+      this.#withdraw(name, reason)
+      this.ondisplaced(name, reason)
+    }
+  }
+
+  /** Serves a name: `accept` takes each stream, and sets its callbacks at once. Rejects with why the server refused. */
+  async serve(name: string, ephemeral: boolean, accept: (stream: MuxStream) => void): Promise<void> {
+    this.#served.set(name, accept)
+    try {
+      await this.#node.signaling.claim(name, { ephemeral })
+    } catch (error) {
+      this.#served.delete(name)
+      throw error
+    }
+  }
+
+  /** Gives up every name and ends every link. */
+  async close(reason: NearportError): Promise<void> {
+    const names = [...this.#served.keys()]
+    for (const link of [...this.#sessions.values()]) link.close(reason)
+    this.#served.clear()
+    await Promise.all(names.map((name) => this.#node.signaling.unclaim(name)))
+  }
+
+  #withdraw(name: string, reason: NearportError): void {
+    this.#served.delete(name)
+    for (const link of this.#sessions.values()) link.withdraw(name, reason)
+  }
+
+  #receive(signal: SignalMessage): void {
+    const link = this.#sessions.get(signal.session)
+    if (link !== undefined) link.receiveSignal(signal.box)
+    else this.#receiveFirst(signal)
+  }
+
+  #receiveFirst(signal: SignalMessage): void {
+    const { log, signaling } = this.#node
+    const who = { peer: signal.from, owner: shortIdentity(signal.owner) }
+    if (this.#seen.has(signal.session)) {
+      log.warn({ ...who, code: 'signal-refused' }, 'a signal for a session that is over was dropped')
+    } else if (this.#sessions.size >= LIMITS.linksPerProcess) {
+      log.warn({ ...who, code: 'too-many-links' }, 'link refused')
+      signaling.end(signal.session)
+    } else {
+      this.#make(signal).receiveSignal(signal.box)
+    }
+  }
+
+  #make({ session, from, owner }: SignalMessage): Link {
+    const { peer, identity, networkKey, sealer, engine, signaling, log } = this.#node
+    const link = new Link({
+      role: 'share',
+      session,
+      self: { peer, identity },
+      remote: { peer: from, identity: owner },
+      networkKey,
+      sealer,
+      engine,
+      stunUrl: signaling.stunUrl(),
+      sendSignal: (box) => signaling.signal(session, from, box),
+      accept: this.#accept,
+      log,
+    })
+    this.#remember(session)
+    this.#sessions.set(session, link)
+    link.closed.then((reason) => {
+      this.#sessions.delete(session)
+      signaling.end(session)
+      log.info({ peer: from, owner: shortIdentity(owner), code: reason.code, reason: reason.message }, 'link closed')
+    })
+    return link
+  }
+
+  #remember(session: string): void {
+    this.#seen.add(session)
+    if (this.#seen.size <= LIMITS.rememberedSessions) return
+    const [oldest] = this.#seen
+    if (oldest !== undefined) this.#seen.delete(oldest)
+  }
+}
