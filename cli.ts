@@ -1,0 +1,56 @@
+#!/usr/bin/env node
+/** The command line: what each command does is in peer/ and signaling/; here they meet, and errors become words. */
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError, Option } from 'commander'
+import { registerAccessCommands } from './peer/commands/access.ts'
+import { registerEnvironmentCommands } from './peer/commands/environment.ts'
+import { registerShareCommands } from './peer/commands/shares.ts'
+import { LOG_LEVELS, type LogOptions, makeLog } from './peer/log.ts'
+import { asNearportError, ERRORS } from './shared/errors.ts'
+import { registerSignalCommand } from './signaling/command.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+
+const program = new Command('nearport')
+  .description('Brings a far TCP port near, peer to peer.')
+  .addOption(
+    new Option('--log-level <level>', 'how much to log (default: info)').choices(LOG_LEVELS).env('NEARPORT_LOG_LEVEL'),
+  )
+  .addOption(new Option('--log-json', 'log as JSON, for programs'))
+  .exitOverride()
+  .showHelpAfterError('(--help says more)')
+
+/** `quiet`: for commands that are over at once, whose result says enough. */
+const log = ({ quiet = false } = {}) => {
+  const { logLevel, logJson } = program.opts<{ logLevel?: LogOptions['level']; logJson?: true }>()
+  return makeLog({ level: logLevel ?? (quiet ? 'warn' : 'info'), json: logJson === true })
+}
+
+registerSignalCommand(program, log)
+registerEnvironmentCommands(program, { log })
+registerShareCommands(program, { log })
+registerAccessCommands(program, { log })
+program
+  .command('version')
+  .description('print the version')
+  .action(() => {
+    process.stdout.write(`nearport ${version}\n`)
+  })
+
+/** The exit status: 0 done, 1 may succeed later, 2 will not succeed as asked. */
+async function run(): Promise<0 | 1 | 2> {
+  try {
+    await program.parseAsync()
+    return 0
+  } catch (thrown) {
+    // commander has printed its own sentence.
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : ERRORS.usage.exit
+    const error = asNearportError(thrown)
+    process.stderr.write(`nearport: ${error.message} (${error.code})\n  next: ${error.next}\n`)
+    if (error.code === 'internal' && error.cause instanceof Error) process.stderr.write(`${error.cause.stack}\n`)
+    return error.exitStatus
+  }
+}
+
+// Engines may leave threads and timers behind that would keep the process up.
+process.exit(await run())

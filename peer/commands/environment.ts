@@ -1,0 +1,93 @@
+/** enable, disable, overview: this environment and its network. */
+import { text } from 'node:stream/consumers'
+import password from '@inquirer/password'
+import type { Command } from 'commander'
+import { NearportError } from '../../shared/errors.ts'
+import { parseInvite } from '../../shared/invite.ts'
+import { Config } from '../config.ts'
+import { withSignaling } from '../runtime.ts'
+import type { CommandContext } from './options.ts'
+
+export function registerEnvironmentCommands(program: Command, context: CommandContext): void {
+  program
+    .command('enable')
+    .description('join a network with the link that `nearport signal` printed')
+    .argument('[link]', 'URL#KEY; without it the link is read from standard input, unseen by ps and the shell history')
+    .action((link?: string) => enable(link, context))
+
+  program
+    .command('disable')
+    .description('leave the network: forget the link and the targets (reservations stay on the server)')
+    .action(disable)
+
+  program
+    .command('overview')
+    .description('list the shares of the network')
+    .option('--json', 'for programs')
+    .action((options: { json?: true }) => overview(options, context))
+}
+
+async function enable(argument: string | undefined, { log }: CommandContext): Promise<void> {
+  // The whole line that `nearport signal` printed is a likely thing to paste.
+  const link = (argument ?? (await readLink())).trim().replace(/^nearport enable /, '')
+  const invite = parseInvite(link)
+  // Asked before anything is stored: a wrong key must not leave an environment behind that looks enabled.
+  const trial = new Config(undefined, { ...process.env, NEARPORT_LINK: link })
+  await withSignaling(trial, log({ quiet: true }), async () => undefined)
+  await new Config().enable(invite)
+  process.stdout.write(`enabled for ${invite.url}\n`)
+}
+
+async function readLink(): Promise<string> {
+  if (!process.stdin.isTTY) return text(process.stdin)
+  return password({ message: 'Link (URL#KEY), not shown:' }, { output: process.stderr })
+}
+
+async function disable(): Promise<void> {
+  const config = new Config()
+  if (!(await config.disable())) throw new NearportError('not-enabled', `${config.folder} is not enabled`)
+  process.stdout.write('disabled\n')
+}
+
+async function overview({ json }: { json?: true }, { log }: CommandContext): Promise<void> {
+  const config = new Config()
+  const [own, targets] = [(await config.identity()).publicKey, await config.shares()]
+  const listed = await withSignaling(config, log({ quiet: true }), (signaling) => signaling.list())
+  const shares = listed.map((share) => ({
+    name: share.name,
+    online: share.online,
+    reserved: share.reserved,
+    mode: share.mode,
+    own: share.owner === own,
+    target: share.owner === own ? (targets.get(share.name)?.target ?? null) : null,
+  }))
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ shares })}\n`)
+  } else if (shares.length === 0) {
+    process.stdout.write('no shares\n')
+  } else {
+    process.stdout.write(table([['NAME', 'STATE', 'KIND', 'OWNER', 'TARGET'], ...shares.map(row)]))
+  }
+}
+
+interface Row {
+  readonly name: string
+  readonly online: boolean
+  readonly reserved: boolean
+  readonly own: boolean
+  readonly target: string | null
+}
+
+const row = ({ name, online, reserved, own, target }: Row): string[] => [
+  name,
+  online ? 'online' : 'offline',
+  reserved ? 'reserved' : 'ephemeral',
+  own ? 'this environment' : 'another',
+  target ?? '-',
+]
+
+function table(rows: readonly string[][]): string {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0))) ?? []
+  const line = (cells: string[]) => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')
+  return `${rows.map((cells) => line(cells).trimEnd()).join('\n')}\n`
+}

@@ -1,0 +1,41 @@
+/** Parsers and options that several commands use. */
+import { InvalidArgumentError, Option } from 'commander'
+import type { Log } from '../../shared/log.ts'
+import { parseName } from '../../shared/names.ts'
+
+/** What every command gets from the program: the log is made once the global options are known. */
+export interface CommandContext {
+  readonly log: (options?: { readonly quiet?: boolean }) => Log
+}
+
+export const ENGINE_CHOICES = ['auto', 'werift', 'native'] as const
+
+export const engineOption = () =>
+  new Option('--engine <engine>', 'WebRTC engine: native is faster, werift runs everywhere')
+    .choices(ENGINE_CHOICES)
+    .default('auto')
+    .env('NEARPORT_ENGINE')
+
+export const backendModeOption = () =>
+  new Option('-b, --backend-mode <mode>', 'what the target is; nearport carries TCP')
+    .choices(['tcpTunnel'])
+    .default('tcpTunnel')
+
+/** Accepted because zrok has it: nearport never draws on the terminal. */
+export const headlessOption = () => new Option('--headless', 'accepted for zrok scripts').hideHelp()
+
+export const maxConnectionsOption = () =>
+  new Option('--max-connections <n>', 'TCP connections to the target at once; further ones wait in order').argParser(
+    wholeNumber(1, 65_535),
+  )
+
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text)
+    if (/^\d{1,15}$/.test(text) && number >= least && number <= most) return number
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`)
+  }
+}
+
+/** Names in the order given, each checked and once. Throws `name-malformed`. */
+export const parseNames = (texts: readonly string[]): string[] => [...new Set(texts.map(parseName))]

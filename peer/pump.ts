@@ -1,0 +1,68 @@
+/** Moves bytes between one TCP socket and one stream, with half-close, reset and back-pressure both ways. */
+import type { Socket } from 'node:net'
+import { deferred } from '../shared/deferred.ts'
+import type { ResetCode } from '../shared/frames.ts'
+import type { MuxStream } from '../shared/stream.ts'
+
+export interface PumpEnd {
+  /** Bytes from the socket into the stream, and out of it. */
+  readonly sent: number
+  readonly received: number
+  /** Why the connection was reset; null when both directions ended in order. */
+  readonly reset: { readonly by: 'far' | 'near'; readonly code: string; readonly reason: string } | null
+}
+
+/** How an error of the socket is told to the other side. */
+export type SocketErrorCode = (error: NodeJS.ErrnoException) => ResetCode
+
+/**
+ * Joins the two until both directions have ended. The socket must have been made with `allowHalfOpen`, and may
+ * still be connecting. Resolves, never rejects: how a connection ended is a result.
+ */
+export async function pump(socket: Socket, stream: MuxStream, codeOf: SocketErrorCode): Promise<PumpEnd> {
+  socket.setNoDelay(true)
+  const [socketClosed, streamClosed] = [deferred<void>(), deferred<void>()]
+  let sent = 0
+  let received = 0
+  let ended = false
+  let reset: PumpEnd['reset'] = null
+
+  stream.ondata = (bytes) => {
+    received += bytes.length
+    // The callback comes when the kernel took the bytes: only then is the other side given credit for more.
+    socket.write(bytes, (error) => {
+      if (!error) stream.taken(bytes.length)
+    })
+  }
+  stream.onend = () => socket.end()
+  stream.onreset = (reason) => {
+    reset ??= { by: 'far', code: reason.code, reason: reason.message }
+    // Before a connection is up there is nothing to send a TCP reset on.
+    if (socket.connecting) socket.destroy()
+    else socket.resetAndDestroy()
+  }
+  stream.ondrain = () => socket.resume()
+  stream.onclose = () => streamClosed.resolve()
+
+  socket.on('data', (bytes) => {
+    sent += bytes.length
+    if (!stream.write(bytes)) socket.pause()
+  })
+  socket.on('end', () => {
+    ended = true
+    stream.end()
+  })
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    const code = codeOf(error)
+    reset ??= { by: 'near', code, reason: error.message }
+    stream.reset(code, error.message)
+  })
+  socket.on('close', () => {
+    // In order, the stream goes on until the other side has what is still queued; else this is a reset.
+    if (!(ended && socket.writableFinished)) stream.reset('peer-reset', 'the connection was dropped')
+    socketClosed.resolve()
+  })
+  socket.resume()
+  await Promise.all([socketClosed.promise, streamClosed.promise])
+  return { sent, received, reset }
+}
