@@ -1,0 +1,70 @@
+/** The requests of a peer that wait for their answers. */
+import { type Deferred, deferred } from './deferred.ts'
+import { NearportError } from './errors.ts'
+import type { ClientMessage, ListedShare, ServerMessage } from './messages.ts'
+import type { SignalingConnection } from './signaling-connection.ts'
+
+type Request = Extract<ClientMessage, { request: number }>
+type WithoutNumber<R> = R extends Request ? Omit<R, 'request'> : never
+export type RequestBody = WithoutNumber<Request>
+type Answer = Extract<ServerMessage, { type: 'ok' | 'shares' | 'refused' }>
+
+interface Pending {
+  readonly answer: Deferred<ListedShare[]>
+  readonly shares: ListedShare[]
+  deadline: ReturnType<typeof setTimeout> | undefined
+}
+
+export class Requests {
+  /** ms */
+  readonly #deadline: number
+  readonly #pending = new Map<number, Pending>()
+  #last = 0
+
+  constructor(deadline: number) {
+    this.#deadline = deadline
+  }
+
+  /** Resolves at `ok`, with the shares that came before it. Rejects with the refusal, or with `server-timeout`. */
+  send(connection: SignalingConnection, body: RequestBody): Promise<ListedShare[]> {
+    const request = ++this.#last
+    const pending: Pending = { answer: deferred(), shares: [], deadline: undefined }
+    this.#pending.set(request, pending)
+    connection.send({ ...body, request }, () => this.#expect(request, pending))
+    return pending.answer.promise
+  }
+
+  /** Takes an answer from the server; false if nothing waits for it. */
+  settle(message: Answer): boolean {
+    const { request } = message
+    const pending = request === null ? undefined : this.#pending.get(request)
+    if (request === null || pending === undefined) return false
+    clearTimeout(pending.deadline)
+    if (message.type === 'shares') {
+      pending.shares.push(...message.shares)
+      this.#expect(request, pending)
+      return true
+    }
+    this.#pending.delete(request)
+    if (message.type === 'ok') pending.answer.resolve(pending.shares)
+    // Its text is shown to the user, so that it must not steer a terminal.
+    else pending.answer.reject(new NearportError(message.code, message.message.replaceAll(/\p{Cc}/gu, ' ')))
+    return true
+  }
+
+  rejectAll(reason: NearportError): void {
+    for (const { answer, deadline } of this.#pending.values()) {
+      clearTimeout(deadline)
+      answer.reject(reason)
+    }
+    this.#pending.clear()
+  }
+
+  #expect(request: number, pending: Pending): void {
+    pending.deadline = setTimeout(() => {
+      this.#pending.delete(request)
+      const seconds = this.#deadline / 1000
+      pending.answer.reject(new NearportError('server-timeout', `the server did not answer within ${seconds} s`))
+    }, this.#deadline)
+  }
+}

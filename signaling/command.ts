@@ -1,0 +1,133 @@
+/** `nearport signal`. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createSecureContext } from 'node:tls'
+import { type Command, Option } from 'commander'
+import envPaths from 'env-paths'
+import type { Bytes } from '../shared/crypto.ts'
+import { asNearportError, NearportError } from '../shared/errors.ts'
+import { parseHostPort } from '../shared/hostport.ts'
+import { parseNetworkKey } from '../shared/invite.ts'
+import type { Log } from '../shared/log.ts'
+import type { SignalingOptions, SignalingServer } from './server.ts'
+
+interface Flags {
+  readonly listen: string
+  readonly data?: string
+  readonly publicUrl?: string
+  readonly stunPort?: string
+  readonly tlsCert?: string
+  readonly tlsKey?: string
+}
+
+/** Adds `nearport signal`; its action ends on SIGTERM or SIGINT, and throws NearportErrors. */
+export function registerSignalCommand(program: Command, makeLog: () => Log): void {
+  program
+    .command('signal')
+    .description('run the signaling server of a network; its first start prints the link for `nearport enable`')
+    .addOption(
+      new Option('--listen <host:port>', 'address to listen at').default('0.0.0.0:7070').env('NEARPORT_LISTEN'),
+    )
+    .option('--data <dir>', 'folder for the names (default: in NEARPORT_HOME, or the data folder of this user)')
+    .addOption(
+      new Option('--public-url <url>', 'what the link names, behind a proxy or a NAT').env('NEARPORT_PUBLIC_URL'),
+    )
+    .option('--stun-port <n>', 'UDP port that answers STUN, or "off" (default: the port listened at)')
+    .option('--tls-cert <file>', 'certificate chain, PEM')
+    .option('--tls-key <file>', 'private key, PEM')
+    .addHelpText('after', '\nThe network key may be given in the environment variable NEARPORT_KEY.')
+    .action(async (flags: Flags) => {
+      const log = makeLog()
+      const options = await signalingOptions(flags, process.env, log)
+      const { startSignaling } = await import('./server.ts')
+      const server = await startSignaling(options)
+      // Before anything is printed: whoever reads the line may stop the server at once.
+      const stopped = stopSignal()
+      announce(server, options.dataDir, log)
+      log.info({ signal: await stopped }, 'the signaling server stops')
+      await server.close()
+    })
+}
+
+/** Throws `usage`, `listen-failed`, `tls-invalid`, `link-invalid`. */
+export async function signalingOptions(flags: Flags, env: NodeJS.ProcessEnv, log: Log): Promise<SignalingOptions> {
+  return {
+    ...parseHostPort(flags.listen, 'listen-failed', { port0: true }),
+    dataDir: flags.data ?? defaultDataDir(env),
+    networkKey: networkKey(env),
+    publicUrl: flags.publicUrl === undefined ? undefined : parsePublicUrl(flags.publicUrl),
+    stunPort: flags.stunPort === undefined ? undefined : parseStunPort(flags.stunPort),
+    tls: await readTls(flags),
+    log,
+  }
+}
+
+function announce({ invite, url, port, stunPort, firstStart }: SignalingServer, dataDir: string, log: Log): void {
+  log.info({ url, port, stunPort, dataDir, firstStart }, 'the signaling server runs')
+  if (invite !== null) {
+    process.stdout.write(`nearport enable ${invite}\n`)
+    return
+  }
+  process.stderr.write(
+    'The link was printed at the first start; this server keeps only a verifier of its key and cannot show it again.\n' +
+      'It stands in the configuration of every enabled environment. With its key, the part after #, this prints it:\n' +
+      '  NEARPORT_KEY=KEY nearport signal\n',
+  )
+}
+
+function stopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    // once: a second signal ends a process that does not stop.
+    process.once('SIGTERM', resolve)
+    process.once('SIGINT', resolve)
+  })
+}
+
+function defaultDataDir(env: NodeJS.ProcessEnv): string {
+  const home = env.NEARPORT_HOME
+  return join(home === undefined || home === '' ? envPaths('nearport', { suffix: '' }).data : home, 'signaling')
+}
+
+function networkKey(env: NodeJS.ProcessEnv): Bytes | undefined {
+  const text = env.NEARPORT_KEY
+  if (text === undefined || text === '') return undefined
+  try {
+    return parseNetworkKey(text)
+  } catch (error) {
+    const { code, message } = asNearportError(error)
+    throw new NearportError(code, `NEARPORT_KEY: ${message}`, { cause: error })
+  }
+}
+
+function parsePublicUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null
+  const plain = url?.username === '' && url.password === '' && url.search === '' && url.hash === ''
+  if (url === null || !plain || !['http:', 'https:'].includes(url.protocol)) {
+    throw new NearportError('usage', '--public-url must be http(s)://HOST[:PORT][/PATH], and nothing more')
+  }
+  if (!url.pathname.endsWith('/')) url.pathname += '/'
+  return url.href
+}
+
+function parseStunPort(text: string): number | null {
+  if (text === 'off') return null
+  if (!/^(?:0|[1-9]\d{0,4})$/.test(text) || Number(text) > 65_535) {
+    throw new NearportError('usage', `--stun-port must be a port from 0 to 65535, or "off", not "${text}"`)
+  }
+  return Number(text)
+}
+
+async function readTls({ tlsCert, tlsKey }: Flags): Promise<{ cert: Buffer; key: Buffer } | undefined> {
+  if (tlsCert === undefined && tlsKey === undefined) return undefined
+  if (tlsCert === undefined || tlsKey === undefined) {
+    throw new NearportError('tls-invalid', 'one of --tls-cert and --tls-key is missing')
+  }
+  try {
+    const tls = { cert: await readFile(tlsCert), key: await readFile(tlsKey) }
+    createSecureContext(tls)
+    return tls
+  } catch (error) {
+    const reason = asNearportError(error).message
+    throw new NearportError('tls-invalid', `cannot use ${tlsCert} with ${tlsKey}: ${reason}`, { cause: error })
+  }
+}

@@ -1,0 +1,203 @@
+/** One WebSocket: admission first, then its messages go to the hub. Whoever breaks a rule is cut off, by name. */
+
+import { toBase64Url } from '../shared/bytes.ts'
+import type { Bytes } from '../shared/crypto.ts'
+import { asNearportError, NearportError } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import { type ClientMessage, PROTOCOL_VERSION, parseClientMessage, type ServerMessage } from '../shared/messages.ts'
+import { TokenBucket } from '../shared/token-bucket.ts'
+import type { Admission, Admit, Hello } from './admission.ts'
+import type { Hub } from './hub.ts'
+import type { Limits } from './limits.ts'
+import type { Member } from './member.ts'
+
+/** The part of a WebSocket that a connection uses. */
+export interface Socket {
+  /** bytes handed over and not yet taken by the network */
+  readonly bufferedAmount: number
+  send(text: string, taken?: (error?: Error | null) => void): void
+  close(status: number, reason: string): void
+  terminate(): void
+}
+
+/** RFC 6455 section 7.4.1. */
+const POLICY_VIOLATION = 1008
+const GOING_AWAY = 1001
+const MESSAGE_CHARS = 500
+
+type State =
+  | { readonly at: 'hello' }
+  | { readonly at: 'admit'; readonly hello: Hello; readonly nonce: Bytes }
+  | { readonly at: 'verifying'; readonly hello: Hello }
+  | { readonly at: 'admitted'; readonly hello: Hello; readonly member: Member }
+  | { readonly at: 'closed' }
+
+export interface ConnectionOptions {
+  readonly socket: Socket
+  /** Where the peer connects from, for the log. */
+  readonly remote: string
+  readonly hub: Hub
+  readonly admission: Pick<Admission, 'newNonce' | 'accepts'>
+  /** UDP, null when this server answers no STUN. */
+  readonly stunPort: number | null
+  readonly limits: Limits
+  readonly log: Log
+  /** Called once. */
+  readonly onclosed: () => void
+}
+
+export class Connection {
+  readonly #options: ConnectionOptions
+  readonly #bucket: TokenBucket
+  /** First the admission deadline, later the silence limit. */
+  #deadline: NodeJS.Timeout
+  #state: State = { at: 'hello' }
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    const { signalingMessagesPerSecond, signalingBurst, admissionDeadline } = options.limits
+    this.#bucket = new TokenBucket(signalingMessagesPerSecond, signalingBurst)
+    this.#deadline = this.#after(admissionDeadline, 'admission was not passed in time')
+  }
+
+  /** A message came; null stands for one that is no text. */
+  receive(text: string | null): void {
+    if (!this.countFrame()) return
+    try {
+      if (text === null) throw new NearportError('message-malformed', 'a peer sent a message that is not text')
+      this.#handle(parseClientMessage(text))
+    } catch (error) {
+      this.cutOff(asNearportError(error))
+    }
+  }
+
+  /** Counts a frame against the rate; false when the connection is closed, or has just been for it. */
+  countFrame(): boolean {
+    if (this.#state.at === 'closed') return false
+    if (this.#state.at === 'admitted') this.#deadline.refresh()
+    if (this.#bucket.take()) return true
+    this.cutOff(new NearportError('rate-limited', 'the peer sent too many messages'))
+    return false
+  }
+
+  /** Tells the peer why, and closes. */
+  cutOff(error: NearportError): void {
+    if (this.#state.at === 'closed') return
+    const { code } = error
+    const text = code === 'internal' ? 'the server failed' : error.message.slice(0, MESSAGE_CHARS)
+    this.#options.socket.send(
+      JSON.stringify({ type: 'refused', request: null, code, message: text } satisfies ServerMessage),
+    )
+    this.#options.socket.close(code === 'server-stopping' ? GOING_AWAY : POLICY_VIOLATION, code)
+    this.#close(error)
+  }
+
+  /** The socket is gone; `error` when it was not by a closing handshake. */
+  closed(error?: NearportError): void {
+    this.#close(error)
+  }
+
+  #handle(message: ClientMessage): void {
+    const state = this.#state
+    if (message.type === 'hello') {
+      if (state.at !== 'hello') throw outOfOrder(message)
+      this.#challenge(message)
+    } else if (message.type === 'admit') {
+      if (state.at !== 'admit') throw outOfOrder(message)
+      this.#verify(state.hello, state.nonce, message)
+    } else {
+      if (state.at !== 'admitted') throw outOfOrder(message)
+      this.#options.hub.handle(state.member, message)
+    }
+  }
+
+  #challenge(hello: Hello): void {
+    if (hello.version !== PROTOCOL_VERSION) {
+      const versions = `the peer speaks version ${hello.version}, the server ${PROTOCOL_VERSION}`
+      throw new NearportError('version-mismatch', versions)
+    }
+    const nonce = this.#options.admission.newNonce()
+    this.#state = { at: 'admit', hello, nonce }
+    this.#send({ type: 'challenge', nonce: toBase64Url(nonce) })
+  }
+
+  #verify(hello: Hello, nonce: Bytes, admit: Admit): void {
+    this.#state = { at: 'verifying', hello }
+    this.#options.admission.accepts(nonce, hello, admit).then(
+      (accepted) => this.#admit(hello, accepted),
+      (error: unknown) => this.cutOff(asNearportError(error)),
+    )
+  }
+
+  #admit(hello: Hello, accepted: boolean): void {
+    if (this.#state.at !== 'verifying') return
+    const member: Member = {
+      peer: hello.peer,
+      identity: hello.identity,
+      send: (message) => this.#send(message),
+      deliver: (message) => this.#deliver(message),
+      cutOff: (error) => this.cutOff(error),
+    }
+    try {
+      if (!accepted) throw new NearportError('admission-refused', 'the peer does not hold the key of this network')
+      this.#options.hub.join(member)
+    } catch (error) {
+      this.cutOff(asNearportError(error))
+      return
+    }
+    this.#state = { at: 'admitted', hello, member }
+    clearTimeout(this.#deadline)
+    this.#deadline = this.#after(this.#options.limits.signalingSilence, 'the peer was silent for too long')
+    this.#send({ type: 'admitted', stunPort: this.#options.stunPort })
+    this.#options.log.info(this.#who(), 'admitted a peer')
+  }
+
+  #send(message: ServerMessage): void {
+    if (this.#state.at === 'closed') return
+    this.#options.socket.send(JSON.stringify(message))
+    this.#checkBacklog()
+  }
+
+  #deliver(message: ServerMessage): Promise<void> {
+    if (this.#state.at === 'closed') return Promise.resolve()
+    return new Promise((resolve) => {
+      // A failure to send is followed by the end of the connection, which is where it is handled.
+      this.#options.socket.send(JSON.stringify(message), () => resolve())
+      this.#checkBacklog()
+    })
+  }
+
+  /** A peer that does not read would fill the memory of the server; nothing more is sent to it. */
+  #checkBacklog(): void {
+    if (this.#options.socket.bufferedAmount <= this.#options.limits.signalingBacklogBytes) return
+    this.#close(new NearportError('server-busy', 'the peer does not read what it is sent'))
+    this.#options.socket.terminate()
+  }
+
+  #close(error: NearportError | undefined): void {
+    const { log, hub, onclosed } = this.#options
+    if (this.#state.at === 'closed') return
+    const state = this.#state
+    const who = this.#who()
+    this.#state = { at: 'closed' }
+    clearTimeout(this.#deadline)
+    if (state.at === 'admitted') hub.leave(state.member)
+    onclosed()
+    if (error === undefined) log.debug(who, 'a peer has left')
+    else if (error.code === 'internal') log.error({ ...who, err: error }, 'the server failed')
+    else if (error.code === 'server-stopping') log.debug(who, 'let a peer go')
+    else log.warn({ ...who, code: error.code, reason: error.message }, 'cut off a peer')
+  }
+
+  #who(): { remote: string; peer?: string } {
+    const { remote } = this.#options
+    return 'hello' in this.#state ? { remote, peer: this.#state.hello.peer } : { remote }
+  }
+
+  #after(ms: number, message: string): NodeJS.Timeout {
+    return setTimeout(() => this.cutOff(new NearportError('server-timeout', message)), ms).unref()
+  }
+}
+
+const outOfOrder = ({ type }: ClientMessage) =>
+  new NearportError('message-malformed', `a peer sent ${type} out of order`)

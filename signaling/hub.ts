@@ -1,0 +1,151 @@
+/** The admitted peers, and what is done for each message they send. */
+import { asNearportError, NearportError } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import type { ClientMessage, ListedShare } from '../shared/messages.ts'
+import type { Limits } from './limits.ts'
+import type { Member } from './member.ts'
+import { Names } from './names.ts'
+import { Reservations } from './reservations.ts'
+import { Sessions } from './sessions.ts'
+import type { Store } from './store.ts'
+
+/** What a peer may send once admitted. */
+export type MemberMessage = Exclude<ClientMessage, { type: 'hello' | 'admit' }>
+type RequestMessage = Extract<MemberMessage, { request: number }>
+
+/** Shares in one message of a list: with the longest names still under signalingMessageBytes. */
+const SHARES_PER_MESSAGE = 100
+
+export class Hub {
+  readonly #members = new Map<string, Member>()
+  /** Members a list is being sent to. */
+  readonly #listing = new WeakSet<Member>()
+  readonly #reservations: Reservations
+  readonly #names: Names
+  readonly #sessions: Sessions
+  readonly #limits: Limits
+  readonly #log: Log
+
+  constructor(store: Store, limits: Limits, log: Log) {
+    this.#reservations = new Reservations(store, limits)
+    this.#names = new Names(this.#reservations, limits)
+    this.#sessions = new Sessions((peer) => this.#members.get(peer), limits, log)
+    this.#limits = limits
+    this.#log = log
+  }
+
+  get peers(): number {
+    return this.#members.size
+  }
+
+  get names(): number {
+    return this.#names.size
+  }
+
+  get sessions(): number {
+    return this.#sessions.size
+  }
+
+  /** Throws `admission-refused` when another identity holds the peer id, `too-many-connections` at the limit. */
+  join(member: Member): void {
+    const older = this.#members.get(member.peer)
+    if (older !== undefined && older.identity !== member.identity) {
+      throw new NearportError('admission-refused', 'this peer id is in use by another environment')
+    }
+    if (older === undefined && this.#members.size >= this.#limits.signalingConnections) {
+      throw new NearportError('too-many-connections', `this server holds ${this.#limits.signalingConnections} peers`)
+    }
+    older?.cutOff(new NearportError('displaced', 'this peer has connected anew'))
+    this.#members.set(member.peer, member)
+  }
+
+  leave(member: Member): void {
+    this.#members.delete(member.peer)
+    this.#sessions.leave(member)
+    this.#names.leave(member)
+  }
+
+  handle(member: Member, message: MemberMessage): void {
+    switch (message.type) {
+      case 'ping':
+        member.send({ type: 'pong' })
+        break
+      case 'signal':
+        this.#sessions.signal(member, message)
+        break
+      case 'end':
+        this.#sessions.end(member, message.session)
+        break
+      default:
+        // It answers every error itself, so nothing is left to be caught here.
+        void this.#answer(member, message)
+    }
+  }
+
+  /** Resolves when every write is on disk or has failed. */
+  async stop(): Promise<void> {
+    this.#sessions.stop()
+    await this.#reservations.settled()
+  }
+
+  async #answer(member: Member, message: RequestMessage): Promise<void> {
+    const { request, type } = message
+    try {
+      await this.#perform(member, message)
+    } catch (error) {
+      const { code, message: text } = asNearportError(error)
+      const level = code === 'internal' || code === 'store-failed' ? 'error' : 'info'
+      this.#log[level]({ peer: member.peer, type, code, reason: text }, 'refused a request')
+      member.send({ type: 'refused', request, code, message: code === 'internal' ? 'the server failed' : text })
+    }
+  }
+
+  async #perform(member: Member, message: RequestMessage): Promise<void> {
+    const { request } = message
+    switch (message.type) {
+      case 'reserve':
+        await this.#names.reserve(member, message.name, message.mode)
+        break
+      case 'release':
+        await this.#names.release(member, message.name)
+        break
+      case 'claim':
+        this.#names.claim(member, message.name, message.ephemeral)
+        break
+      case 'unclaim':
+        this.#names.unclaim(member, message.name)
+        break
+      case 'unwatch':
+        this.#names.unwatch(member, message.name)
+        break
+      case 'watch':
+        this.#names.watch(member, message.name)
+        member.send({ type: 'ok', request })
+        member.send(this.#names.presence(message.name))
+        return
+      case 'list':
+        await this.#list(member, request)
+        break
+      default:
+        message satisfies never
+    }
+    member.send({ type: 'ok', request })
+  }
+
+  /** Sends the next part only when the network took the last, so that a long list does not become a backlog. */
+  async #list(member: Member, request: number): Promise<void> {
+    if (this.#listing.has(member)) throw new NearportError('server-busy', 'the last list is still being sent')
+    this.#listing.add(member)
+    try {
+      let shares: ListedShare[] = []
+      for (const share of this.#names.list()) {
+        if (shares.push(share) < SHARES_PER_MESSAGE) continue
+        await member.deliver({ type: 'shares', request, shares })
+        shares = []
+      }
+      if (shares.length > 0) await member.deliver({ type: 'shares', request, shares })
+    } finally {
+      this.#listing.delete(member)
+    }
+  }
+}

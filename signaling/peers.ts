@@ -1,0 +1,56 @@
+import type { WebSocket } from 'ws'
+import { NearportError } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import type { Admission } from './admission.ts'
+import { Connection } from './connection.ts'
+import type { Hub } from './hub.ts'
+import type { Limits } from './limits.ts'
+
+/** The connections of a server, before and after admission. */
+export class Peers {
+  stunPort: number | null = null
+  readonly #hub: Hub
+  readonly #admission: Admission
+  readonly #limits: Limits
+  readonly #log: Log
+  readonly #connections = new Set<Connection>()
+  #stopping = false
+
+  constructor(hub: Hub, admission: Admission, limits: Limits, log: Log) {
+    this.#hub = hub
+    this.#admission = admission
+    this.#limits = limits
+    this.#log = log
+  }
+
+  accept(socket: WebSocket, remote: string): void {
+    const connection: Connection = new Connection({
+      socket,
+      remote,
+      hub: this.#hub,
+      admission: this.#admission,
+      stunPort: this.stunPort,
+      limits: this.#limits,
+      log: this.#log,
+      onclosed: () => this.#connections.delete(connection),
+    })
+    this.#connections.add(connection)
+    socket.on('message', (data, isBinary) => connection.receive(isBinary ? null : data.toString()))
+    socket.on('ping', () => connection.countFrame())
+    socket.on('pong', () => connection.countFrame())
+    socket.on('close', () => connection.closed())
+    // ws closes the socket itself, with the status that says why.
+    socket.on('error', (error) => connection.closed(new NearportError('message-malformed', error.message)))
+    if (this.#stopping) connection.cutOff(stopping())
+    else if (this.#connections.size - this.#hub.peers > this.#limits.signalingPending) {
+      connection.cutOff(new NearportError('server-busy', 'too many peers are being admitted'))
+    }
+  }
+
+  stop(): void {
+    this.#stopping = true
+    for (const connection of [...this.#connections]) connection.cutOff(stopping())
+  }
+}
+
+const stopping = () => new NearportError('server-stopping', 'the server is stopping')

@@ -1,0 +1,103 @@
+/**
+ * Who may reserve and release which name. Writes of one name take turns, so that two peers cannot both get it, and
+ * what others see changes only once it is on disk: there is nothing to roll back when the disk refuses.
+ */
+import { NearportError } from '../shared/errors.ts'
+import type { Limits } from './limits.ts'
+import type { Reservation, Store } from './store.ts'
+
+export class Reservations {
+  readonly #store: Store
+  readonly #limits: Limits
+  /** Names being written to disk, with the identity that reserves them. */
+  readonly #reserving = new Map<string, string>()
+  /** The last write of each name that is not done yet; never rejects. */
+  readonly #turns = new Map<string, Promise<void>>()
+  readonly #owned = new Map<string, number>()
+
+  constructor(store: Store, limits: Limits) {
+    this.#store = store
+    this.#limits = limits
+    for (const { owner } of store.reservations.values()) this.#count(owner, 1)
+  }
+
+  get(name: string): Reservation | undefined {
+    return this.#store.reservations.get(name)
+  }
+
+  all(): ReadonlyMap<string, Reservation> {
+    return this.#store.reservations
+  }
+
+  /** The identity that has the name or is about to; undefined if nobody. */
+  owner(name: string): string | undefined {
+    return this.get(name)?.owner ?? this.#reserving.get(name)
+  }
+
+  /**
+   * Resolves once the reservation is on disk. To reserve one's own name again is no error: the answer to the first
+   * request may have been lost. `isFree` is asked when the turn has come. Throws `name-taken`, `too-many-names`,
+   * `store-failed`.
+   */
+  reserve(name: string, reservation: Reservation, isFree: () => boolean): Promise<void> {
+    return this.#inTurn(name, async () => {
+      const owner = this.get(name)?.owner
+      if (owner === reservation.owner) return
+      if (owner !== undefined || !isFree()) throw new NearportError('name-taken', `the name ${name} is taken`)
+      this.#checkRoom(reservation.owner)
+      this.#reserving.set(name, reservation.owner)
+      this.#count(reservation.owner, 1)
+      try {
+        await this.#store.put(name, reservation)
+      } catch (error) {
+        this.#count(reservation.owner, -1)
+        throw error
+      } finally {
+        this.#reserving.delete(name)
+      }
+    })
+  }
+
+  /** Resolves once the reservation is gone from disk. Throws `name-unknown`, `not-owner`, `store-failed`. */
+  release(name: string, identity: string): Promise<void> {
+    return this.#inTurn(name, async () => {
+      const owner = this.get(name)?.owner
+      if (owner === undefined) throw new NearportError('name-unknown', `the name ${name} is not reserved`)
+      if (owner !== identity)
+        throw new NearportError('not-owner', `the name ${name} is reserved by another environment`)
+      await this.#store.delete(name)
+      this.#count(identity, -1)
+    })
+  }
+
+  /** Resolves when no write is under way. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#turns.values())
+  }
+
+  #checkRoom(identity: string): void {
+    const { reservationsPerIdentity, reservationsPerServer } = this.#limits
+    if ((this.#owned.get(identity) ?? 0) >= reservationsPerIdentity) {
+      throw new NearportError('too-many-names', `an environment may reserve ${reservationsPerIdentity} names`)
+    }
+    if (this.#store.reservations.size + this.#reserving.size >= reservationsPerServer) {
+      throw new NearportError('too-many-names', `this server holds at most ${reservationsPerServer} names`)
+    }
+  }
+
+  #count(identity: string, change: 1 | -1): void {
+    const count = (this.#owned.get(identity) ?? 0) + change
+    if (count === 0) this.#owned.delete(identity)
+    else this.#owned.set(identity, count)
+  }
+
+  async #inTurn(name: string, write: () => Promise<void>): Promise<void> {
+    const result = (this.#turns.get(name) ?? Promise.resolve()).then(write)
+    const endTurn = () => {
+      if (this.#turns.get(name) === settled) this.#turns.delete(name)
+    }
+    const settled: Promise<void> = result.then(endTurn, endTurn)
+    this.#turns.set(name, settled)
+    await result
+  }
+}

@@ -1,0 +1,167 @@
+/** The signaling server: HTTP with one WebSocket route, the store behind it, and STUN beside it. */
+import fastifyWebsocket from '@fastify/websocket'
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { WebSocket } from 'ws'
+import type { Bytes } from '../shared/crypto.ts'
+import { asNearportError, NearportError } from '../shared/errors.ts'
+import { formatHostPort } from '../shared/hostport.ts'
+import { formatInvite } from '../shared/invite.ts'
+import type { Log } from '../shared/log.ts'
+import { Admission, networkOf } from './admission.ts'
+import { Hub } from './hub.ts'
+import { type Limits, withLimits } from './limits.ts'
+import { Peers } from './peers.ts'
+import { defaultUrl } from './public-url.ts'
+import { Store } from './store.ts'
+import { type StunServer, startStun } from './stun.ts'
+
+export interface SignalingOptions {
+  /** An address of this host, or 0.0.0.0 or :: for all. */
+  readonly host: string
+  /** TCP; 0 takes a free one. */
+  readonly port: number
+  readonly dataDir: string
+  /** Given by the operator; without it a new data folder makes one, and an old one does without. */
+  readonly networkKey?: Bytes | undefined
+  /** What the invite names, ending with "/"; by default an address of this host. */
+  readonly publicUrl?: string | undefined
+  /** UDP; 0 takes a free one, null answers no STUN. By default the port listened on. */
+  readonly stunPort?: number | null | undefined
+  /** PEM */
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined
+  readonly log: Log
+  readonly limits?: Partial<Limits> | undefined
+}
+
+export interface SignalingServer {
+  /** Where peers reach it, ending with "/". */
+  readonly url: string
+  readonly port: number
+  readonly stunPort: number | null
+  /** Whether the data folder was new. */
+  readonly firstStart: boolean
+  /** The link for `nearport enable`; null when the server does not know the key. */
+  readonly invite: string | null
+  /** Tells the peers, lets writes finish, and resolves when everything is closed. */
+  close(): Promise<void>
+}
+
+/**
+ * Throws `store-locked`, `store-failed`, `config-invalid` (the data folder), `key-mismatch`, `listen-failed`,
+ * `tls-invalid`.
+ */
+export async function startSignaling(options: SignalingOptions): Promise<SignalingServer> {
+  const limits = withLimits(options.limits)
+  const store = await Store.open(options.dataDir)
+  const hub = new Hub(store, limits, options.log)
+  const opened: { close(): Promise<void> }[] = [
+    {
+      close: async () => {
+        await hub.stop()
+        await store.close()
+      },
+    },
+  ]
+  // In the opposite order of opening: a connection uses the store until it is closed.
+  const close = async () => {
+    for (const part of opened.splice(0).reverse()) await part.close()
+  }
+  try {
+    const network = await networkOf(store, options.networkKey ?? null)
+    const peers = new Peers(hub, await Admission.with(network.verifier), limits, options.log)
+    const app = await makeApp(options, limits, hub, peers)
+    opened.push({ close: () => app.close() })
+    const port = await listen(app, options)
+    const stun = await openStun(options, port)
+    if (stun !== null) opened.push(stun)
+    peers.stunPort = stun?.port ?? null
+    if (network.isNew) await store.begin(network.verifier)
+    const url = options.publicUrl ?? defaultUrl(options.host, port, options.tls !== undefined)
+    const invite = network.key === null ? null : formatInvite({ url, networkKey: network.key })
+    return { url, port, stunPort: peers.stunPort, firstStart: network.isNew, invite, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function makeApp(options: SignalingOptions, limits: Limits, hub: Hub, peers: Peers): Promise<FastifyInstance> {
+  const app = fastify(options, limits)
+  const webSocketOptions = {
+    maxPayload: limits.signalingMessageBytes,
+    perMessageDeflate: false,
+    closeTimeout: limits.stopDeadline,
+  }
+  await app.register(fastifyWebsocket, {
+    options: webSocketOptions,
+    errorHandler: (error, socket) => {
+      options.log.debug({ err: error }, 'a WebSocket failed')
+      // When the peer broke the WebSocket protocol, ws has sent a close frame, which must still get out.
+      if (socket.readyState === socket.OPEN) socket.terminate()
+    },
+    preClose: async () => {
+      peers.stop()
+      await allClosed(app.websocketServer.clients, limits.stopDeadline)
+    },
+  })
+  app.get('/v1/peer', { websocket: true }, (socket, request) => {
+    const { remoteAddress: host = 'unknown', remotePort: port = 0 } = request.socket
+    peers.accept(socket, formatHostPort({ host, port }))
+  })
+  app.get('/healthz', () => ({ status: 'ok', peers: hub.peers, names: hub.names }))
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'not found' }))
+  app.server.maxConnections = limits.signalingConnections + 2 * limits.signalingPending
+  return app
+}
+
+function fastify({ tls }: SignalingOptions, { admissionDeadline }: Limits): FastifyInstance {
+  const common = {
+    logger: false,
+    bodyLimit: 1,
+    requestTimeout: admissionDeadline,
+    forceCloseConnections: true,
+  } as const
+  if (tls === undefined) return Fastify(common)
+  try {
+    // The instance over https has the same interface: only the type of its server differs.
+    return Fastify({ ...common, https: { ...tls } }) as unknown as FastifyInstance
+  } catch (error) {
+    throw new NearportError(
+      'tls-invalid',
+      `the certificate or its key is not usable: ${asNearportError(error).message}`,
+      {
+        cause: error,
+      },
+    )
+  }
+}
+
+async function listen(app: FastifyInstance, { host, port }: SignalingOptions): Promise<number> {
+  try {
+    await app.listen({ host, port })
+  } catch (error) {
+    const reason = asNearportError(error).message
+    throw new NearportError('listen-failed', `cannot listen at ${formatHostPort({ host, port })}: ${reason}`, {
+      cause: error,
+    })
+  }
+  const address = app.server.address()
+  if (address === null || typeof address === 'string') throw new NearportError('internal', 'the server has no port')
+  return address.port
+}
+
+async function openStun(options: SignalingOptions, listenPort: number): Promise<StunServer | null> {
+  const port = options.stunPort === undefined ? listenPort : options.stunPort
+  return port === null ? null : await startStun(options.host, port, options.log)
+}
+
+/** Resolves when all sockets are closed; those still open after `deadline` ms are destroyed. */
+async function allClosed(sockets: ReadonlySet<WebSocket>, deadline: number): Promise<void> {
+  const open = [...sockets]
+  const closed = open.map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())))
+  const timer = setTimeout(() => {
+    for (const socket of open) socket.terminate()
+  }, deadline)
+  await Promise.all(closed)
+  clearTimeout(timer)
+}

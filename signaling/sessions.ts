@@ -1,0 +1,113 @@
+/** Sessions: what lets two peers, and only these two, send each other sealed messages through the server. */
+import type { ErrorCode } from '../shared/errors.ts'
+import type { Log } from '../shared/log.ts'
+import type { ClientMessage } from '../shared/messages.ts'
+import type { Limits } from './limits.ts'
+import type { Member } from './member.ts'
+
+type Signal = Extract<ClientMessage, { type: 'signal' }>
+
+interface Session {
+  readonly id: string
+  readonly members: readonly [Member, Member]
+  /** ms, of performance.now() */
+  usedAt: number
+}
+
+export class Sessions {
+  readonly #find: (peer: string) => Member | undefined
+  readonly #limits: Limits
+  readonly #log: Log
+  readonly #sessions = new Map<string, Session>()
+  readonly #sessionsOf = new Map<Member, Set<Session>>()
+  readonly #sweeper: NodeJS.Timeout
+
+  constructor(find: (peer: string) => Member | undefined, limits: Limits, log: Log) {
+    this.#find = find
+    this.#limits = limits
+    this.#log = log
+    this.#sweeper = setInterval(() => this.#forgetIdle(), limits.sessionIdle / 4)
+    this.#sweeper.unref()
+  }
+
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  signal(from: Member, { session: id, to, box }: Signal): void {
+    const session = this.#sessions.get(id) ?? this.#open(from, id, to)
+    if (session === null) return
+    const other = otherMember(session, from)
+    if (other?.peer !== to) {
+      this.#log.warn({ peer: from.peer, session: id }, 'a peer used a session that is not of these two peers')
+      // A stranger to the session learns nothing of it; a member that mixes up its sessions loses this one.
+      if (other === null) from.send({ type: 'ended', session: id, code: 'peer-gone' })
+      else this.#end(session, 'peer-gone', session.members)
+      return
+    }
+    session.usedAt = performance.now()
+    other.send({ type: 'signal', session: id, from: from.peer, owner: from.identity, box })
+  }
+
+  /** Both may end a session at the same time: an unknown one is no error, and another's is left alone. */
+  end(from: Member, id: string): void {
+    const session = this.#sessions.get(id)
+    const other = session === undefined ? null : otherMember(session, from)
+    if (session !== undefined && other !== null) this.#end(session, 'peer-gone', [other])
+  }
+
+  leave(member: Member): void {
+    for (const session of [...(this.#sessionsOf.get(member) ?? [])]) {
+      const other = otherMember(session, member)
+      this.#end(session, 'peer-gone', other === null ? [] : [other])
+    }
+  }
+
+  stop(): void {
+    clearInterval(this.#sweeper)
+  }
+
+  #open(from: Member, id: string, to: string): Session | null {
+    const other = this.#find(to)
+    const refusal = this.#refusal(from, other)
+    if (other === undefined || refusal !== null) {
+      from.send({ type: 'ended', session: id, code: refusal ?? 'peer-gone' })
+      return null
+    }
+    const session: Session = { id, members: [from, other], usedAt: performance.now() }
+    this.#sessions.set(id, session)
+    for (const member of session.members) {
+      const sessions = this.#sessionsOf.get(member)
+      if (sessions === undefined) this.#sessionsOf.set(member, new Set([session]))
+      else sessions.add(session)
+    }
+    return session
+  }
+
+  #refusal(from: Member, to: Member | undefined): ErrorCode | null {
+    if (to === undefined || to === from) return 'peer-gone'
+    const most = this.#limits.sessionsPerConnection
+    const full = [from, to].some((member) => (this.#sessionsOf.get(member)?.size ?? 0) >= most)
+    return full ? 'server-busy' : null
+  }
+
+  #end(session: Session, code: ErrorCode, tell: readonly Member[]): void {
+    this.#sessions.delete(session.id)
+    for (const member of session.members) {
+      const sessions = this.#sessionsOf.get(member)
+      sessions?.delete(session)
+      if (sessions?.size === 0) this.#sessionsOf.delete(member)
+    }
+    for (const member of tell) member.send({ type: 'ended', session: session.id, code })
+  }
+
+  #forgetIdle(): void {
+    const oldest = performance.now() - this.#limits.sessionIdle
+    for (const session of [...this.#sessions.values()]) if (session.usedAt < oldest) this.#end(session, 'peer-gone', [])
+  }
+}
+
+function otherMember({ members: [a, b] }: Session, member: Member): Member | null {
+  if (member === a) return b
+  return member === b ? a : null
+}
