@@ -5,6 +5,7 @@ import { FarPeer } from './far-peer.ts'
 import { LIMITS } from './limits.ts'
 import type { Link } from './link.ts'
 import type { Presence } from './messages.ts'
+import type { Mux } from './mux.ts'
 import type { PeerNode } from './node.ts'
 import type { MuxStream } from './stream.ts'
 
@@ -43,14 +44,25 @@ export class Access {
     if (accessed === undefined) throw new NearportError('internal', `"${name}" is not accessed here`)
     const { presence, far } = accessed
     // A link that is up is better proof than what the server last said: it may be down itself.
-    if (far !== null && (presence?.state === 'online' || far.active)) return (await far.mux(name)).open()
+    if (far !== null && (presence?.state === 'online' || far.active)) return (await this.#mux(far, name)).open()
     const state = presence?.state ?? 'unknown'
     if (state === 'offline') throw new NearportError('name-offline', `"${name}" is offline: nobody serves it now`)
     throw new NearportError('name-unknown', `"${name}" is not known to the server`)
   }
 
-  close(reason: NearportError): void {
-    for (const far of this.#peers.values()) far.close(reason)
+  /** Ends every link. */
+  async close(reason: NearportError): Promise<void> {
+    await Promise.all([...this.#peers.values()].map((far) => far.close(reason)))
+  }
+
+  /** A link that breaks while it is made is made once more: the job that waits for it should not pay for that. */
+  async #mux(far: FarPeer, name: string): Promise<Mux> {
+    try {
+      return await far.mux(name)
+    } catch (error) {
+      if (!(error instanceof NearportError && error.code === 'link-lost')) throw error
+      return far.mux(name)
+    }
   }
 
   #update(presence: Presence): void {

@@ -88,7 +88,7 @@ export class Channels {
 
   /** Share side: the name is served no longer. */
   withdraw(name: string, reason: NearportError): void {
-    for (const [id, share] of this.#channels) if (share.name === name) this.#refuse(id, reason)
+    for (const [id, share] of this.#channels) if (share.name === name) this.#refuse(id, share, reason)
   }
 
   receive(control: Extract<ControlMessage, { type: 'open' | 'opened' | 'closed' }>): void {
@@ -104,9 +104,9 @@ export class Channels {
     }
   }
 
-  /** The link is gone. */
+  /** The link ends, and its connection with it closes every channel. */
   close(reason: NearportError): void {
-    for (const id of [...this.#channels.keys()]) this.#close(id, reason)
+    for (const [id, share] of this.#channels) this.#forget(id, share, reason)
   }
 
   #make(id: number, name: string, accept: ((stream: MuxStream) => void) | null): ShareChannel {
@@ -159,21 +159,27 @@ export class Channels {
     this.#close(id, new NearportError(code, message))
   }
 
-  #refuse(id: number, reason: NearportError): void {
+  /** The access side closes the channel when it is told: if we did, it might see that first, and not know why. */
+  #refuse(id: number, share: ShareChannel, reason: NearportError): void {
     this.#owner.send({ type: 'closed', channel: id, code: reason.code, message: reason.message.slice(0, 500) })
-    this.#close(id, reason)
+    share.channel.onmessage = () => this.#owner.heard()
+    share.mux.close(reason)
   }
 
   #close(id: number, reason: NearportError): void {
     const share = this.#channels.get(id)
     if (share === undefined) return
+    this.#forget(id, share, reason)
+    share.channel.close()
+  }
+
+  #forget(id: number, share: ShareChannel, reason: NearportError): void {
     this.#channels.delete(id)
     share.channel.onclose = null
     share.channel.onmessage = null
     share.mux.close(reason)
     share.opened.promise.catch(() => undefined)
     share.opened.reject(reason)
-    share.channel.close()
   }
 }
 

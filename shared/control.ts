@@ -53,3 +53,13 @@ export function parseControl(bytes: Uint8Array): ControlMessage {
   const at = v.getDotPath(result.issues[0]) ?? 'the message'
   throw new NearportError('message-malformed', `the other side sent a control message whose ${at} is not as it must be`)
 }
+
+/** For a side that is done with the other, and only waits for it to end as well. */
+export function isBye(bytes: Uint8Array): boolean {
+  try {
+    return parseControl(bytes).type === 'bye'
+  } catch (error) {
+    if (error instanceof NearportError) return false
+    throw error
+  }
+}

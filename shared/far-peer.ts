@@ -64,10 +64,10 @@ export class FarPeer {
     return mux
   }
 
-  close(reason: NearportError): void {
+  async close(reason: NearportError): Promise<void> {
     this.#wanted = false
     clearTimeout(this.#retry)
-    this.#link?.close(reason)
+    await this.#link?.close(reason)
   }
 
   #connect(): Link {

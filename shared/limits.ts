@@ -55,6 +55,8 @@ export const LIMITS = {
   linkPing: 5 * SECOND,
   /** ms of silence after which a link is dead: three pings. */
   linkSilence: 15 * SECOND,
+  /** ms the side that ends a link waits for the other to hear of it: a round trip to anywhere. */
+  byeDeadline: SECOND,
   /** links a process accepts at once; about 200 KiB each. */
   linksPerProcess: 256,
   /** share channels on one link: SCTP allows 65,535 streams, a shop needs 99. */
@@ -96,3 +98,8 @@ export const LIMITS = {
   /** ms commands wait for what they closed to be gone before they exit all the same. */
   shutdownDeadline: 3 * SECOND,
 } as const
+
+export type Limits = { readonly [K in keyof typeof LIMITS]: number }
+
+/** The limits with some of them replaced: tests put smaller ones. */
+export const withLimits = (overrides: Partial<Limits> = {}): Limits => ({ ...LIMITS, ...overrides })

@@ -4,7 +4,7 @@
  */
 import { toBase64Url } from './bytes.ts'
 import { type Acceptor, Channels } from './channels.ts'
-import { type ControlMessage, encodeControl, parseControl } from './control.ts'
+import { type ControlMessage, encodeControl, isBye, parseControl } from './control.ts'
 import { type Bytes, type Identity, NONCE_BYTES, randomBytes, type Sealer, shortIdentity } from './crypto.ts'
 import { deferred } from './deferred.ts'
 import type { Engine } from './engine.ts'
@@ -13,7 +13,7 @@ import { LIMITS } from './limits.ts'
 import type { Log } from './log.ts'
 import { PROTOCOL_VERSION } from './messages.ts'
 import type { Mux } from './mux.ts'
-import { Negotiation } from './negotiation.ts'
+import { Negotiation, noPath } from './negotiation.ts'
 import { prove, type Role, transcript, verify } from './proof.ts'
 import { fingerprint } from './sdp.ts'
 
@@ -45,6 +45,7 @@ export class Link {
   readonly #connected = deferred<void>()
   readonly #ready = deferred<void>()
   readonly #closed = deferred<NearportError>()
+  readonly #gone = deferred<void>()
   readonly #nonce = toBase64Url(randomBytes(NONCE_BYTES))
   readonly #deadline: ReturnType<typeof setTimeout>
   #pinger: ReturnType<typeof setInterval> | undefined
@@ -78,15 +79,18 @@ export class Link {
         pc: this.#negotiation.pc,
         send: (control) => this.#send(control),
         heard: () => this.#heard(),
-        fail: (reason) => this.close(reason),
+        fail: (reason) => this.#cutOff(reason),
       },
       engine.highWater,
       options.accept,
     )
     this.#negotiation.onconnect = () => this.#connect()
     this.#negotiation.onmessage = (bytes) => this.#queue(bytes)
-    this.#negotiation.onclose = (reason) => this.#end(this.#explain(reason))
-    this.#deadline = setTimeout(() => this.close(this.#explain(null)), LIMITS.linkDeadline)
+    this.#negotiation.onclose = (reason) => this.#end(reason)
+    this.#deadline = setTimeout(
+      () => this.#cutOff(this.#proofDeadline === undefined ? noPath() : unproven()),
+      LIMITS.linkDeadline,
+    )
   }
 
   receiveSignal(box: string): void {
@@ -109,16 +113,35 @@ export class Link {
     if (this.#proofDeadline === undefined) this.#end(reason)
   }
 
-  /** Ends the link, tells the other side why, and resets every stream on it. */
-  close(reason: NearportError): void {
+  /**
+   * Ends the link, tells the other side why, and resets every stream on it. Resolves when the connection is gone: the
+   * other side closes it once it was told, as engines drop what was sent just before they close.
+   */
+  async close(reason: NearportError): Promise<void> {
     if (this.#step === 'closed') return
-    this.#send({ type: 'bye', code: reason.code, message: reason.message.slice(0, 500) })
-    this.#end(reason)
+    const told = this.#negotiation.send(encodeControl({ type: 'bye', code: reason.code, message: brief(reason) }))
+    this.#finish(reason)
+    if (told) {
+      const timer = setTimeout(() => this.#gone.resolve(), LIMITS.byeDeadline)
+      // Both sides may end it at once.
+      this.#negotiation.onmessage = (bytes) => isBye(bytes) && this.#gone.resolve()
+      this.#negotiation.onclose = () => this.#gone.resolve()
+      await this.#gone.promise
+      clearTimeout(timer)
+    }
+    this.#negotiation.destroy()
+  }
+
+  /** close() for those who need not wait for its end. */
+  #cutOff(reason: NearportError): void {
+    this.close(reason).catch((error) =>
+      this.#options.log.error({ reason: asNearportError(error).message }, 'link not closed'),
+    )
   }
 
   #connect(): void {
     this.#proofDeadline = setTimeout(() => {
-      this.close(new NearportError('proof-timeout', `no proof came within ${LIMITS.proofDeadline / 1000} s`))
+      this.#cutOff(unproven())
     }, LIMITS.proofDeadline)
     const identity = this.#options.self.identity.publicKey
     this.#send({ type: 'hello', version: PROTOCOL_VERSION, nonce: this.#nonce, identity })
@@ -138,7 +161,7 @@ export class Link {
     this.#heard()
     this.#control = this.#control
       .then(() => (this.#step === 'closed' ? undefined : this.#receive(parseControl(bytes))))
-      .catch((error) => this.close(asNearportError(error)))
+      .catch((error) => this.#cutOff(asNearportError(error)))
   }
 
   async #receive(control: ControlMessage): Promise<void> {
@@ -213,31 +236,34 @@ export class Link {
   #checkLiveness(): void {
     const silence = performance.now() - this.#lastHeard
     if (silence >= LIMITS.linkSilence) {
-      this.close(new NearportError('link-lost', `nothing came from the other side for ${Math.round(silence / 1000)} s`))
+      this.#cutOff(
+        new NearportError('link-lost', `nothing came from the other side for ${Math.round(silence / 1000)} s`),
+      )
     } else if (silence >= LIMITS.linkPing / 2) {
       this.#send({ type: 'ping' })
     }
   }
 
-  /** Before the control channel is open, whatever the engine says means that no path was found. */
-  #explain(reason: NearportError | null): NearportError {
-    if (this.#proofDeadline !== undefined || (reason !== null && reason.code !== 'link-lost')) {
-      return reason ?? new NearportError('proof-timeout', 'the two sides did not finish their proofs')
-    }
-    const message = 'no direct path to the other side: a NAT or firewall between the two lets no UDP through'
-    return new NearportError('link-timeout', message, { cause: reason })
-  }
-
+  /** The other side knows, or cannot be told. */
   #end(reason: NearportError): void {
     if (this.#step === 'closed') return
+    this.#finish(reason)
+    this.#negotiation.destroy()
+  }
+
+  #finish(reason: NearportError): void {
     this.#step = 'closed'
     clearTimeout(this.#deadline)
     clearTimeout(this.#proofDeadline)
     clearInterval(this.#pinger)
     this.#channels.close(reason)
-    this.#negotiation.destroy()
     this.#connected.reject(reason)
     this.#ready.reject(reason)
     this.#closed.resolve(reason)
   }
 }
+
+const unproven = () => new NearportError('proof-timeout', `no proof came within ${LIMITS.proofDeadline / 1000} s`)
+
+/** What fits a control message. */
+const brief = (reason: NearportError): string => reason.message.slice(0, 500)

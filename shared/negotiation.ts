@@ -41,6 +41,7 @@ export class Negotiation {
   #receivedSignals = 0
   /** The other side's one description has come; engines may send candidates before it. */
   #described = false
+  #connected = false
   #destroyed = false
 
   constructor(options: NegotiationOptions) {
@@ -57,6 +58,7 @@ export class Negotiation {
     this.#peer = new SimplePeer({
       initiator,
       trickle: true,
+      objectMode: true,
       // Without trickle it would matter; with it, it is only a timer that simple-peer never clears.
       iceCompleteTimeout: 1,
       channelName: 'control',
@@ -67,15 +69,20 @@ export class Negotiation {
     if (pc === null) throw new NearportError('internal', `the ${engine.name} engine made no connection`)
     this.pc = pc
     this.#peer.on('signal', (signal) => this.#send(signal))
-    this.#peer.on('connect', () => this.onconnect())
+    this.#peer.on('connect', () => {
+      this.#connected = true
+      this.onconnect()
+    })
     this.#peer.on('data', (bytes) => this.onmessage(bytes))
-    this.#peer.on('error', (error) => this.#fail(new NearportError('link-lost', error.message, { cause: error })))
+    this.#peer.on('error', (error) => this.#fail(this.#explain(error)))
     this.#peer.on('close', () => this.#fail(new NearportError('link-lost', 'the other side closed the connection')))
   }
 
-  /** Sends on the control channel; what is sent while it closes is lost, as on any connection. */
-  send(bytes: Uint8Array): void {
-    if (!this.#destroyed && this.#peer.connected) this.#peer.send(bytes)
+  /** Sends on the control channel. False when it is not open; what is sent while it closes is lost all the same. */
+  send(bytes: Uint8Array): boolean {
+    if (this.#destroyed || !this.#peer.connected) return false
+    this.#peer.send(bytes)
+    return true
   }
 
   /** A sealed signal arrived from the signaling server. */
@@ -87,6 +94,13 @@ export class Negotiation {
     if (this.#destroyed) return
     this.#destroyed = true
     this.#peer.destroy()
+  }
+
+  /** ICE that fails before it ever connected found no path; everything else is a connection that broke. */
+  #explain(error: Error): NearportError {
+    const code = 'code' in error ? error.code : null
+    const isPath = code === 'ERR_ICE_CONNECTION_FAILURE' || code === 'ERR_CONNECTION_FAILURE'
+    return isPath && !this.#connected ? noPath(error) : new NearportError('link-lost', error.message, { cause: error })
   }
 
   #fail(reason: NearportError): void {
@@ -131,4 +145,10 @@ export class Negotiation {
     if (this.#destroyed || (signal.type === 'candidate' && isRelay(signal.candidate.candidate))) return
     this.#peer.signal(signal)
   }
+}
+
+/** No candidate pair worked. */
+export function noPath(cause?: Error): NearportError {
+  const message = 'no direct path to the other side: a NAT or firewall between the two lets no UDP through'
+  return new NearportError('link-timeout', message, { cause })
 }

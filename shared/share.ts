@@ -47,9 +47,9 @@ export class Share {
   /** Gives up every name and ends every link. */
   async close(reason: NearportError): Promise<void> {
     const names = [...this.#served.keys()]
-    for (const link of [...this.#sessions.values()]) link.close(reason)
     this.#served.clear()
-    await Promise.all(names.map((name) => this.#node.signaling.unclaim(name)))
+    const links = [...this.#sessions.values()].map((link) => link.close(reason))
+    await Promise.all([...links, ...names.map((name) => this.#node.signaling.unclaim(name))])
   }
 
   #withdraw(name: string, reason: NearportError): void {

@@ -6,10 +6,10 @@ import { Backoff } from './backoff.ts'
 import { admissionVerifier, type Bytes, type Identity, MacKey } from './crypto.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import { asNearportError, NearportError } from './errors.ts'
-import { LIMITS } from './limits.ts'
+import { type Limits, withLimits } from './limits.ts'
 import type { Log } from './log.ts'
 import type { ListedShare, Presence, ServerMessage } from './messages.ts'
-import { type Limits, SignalingConnection, type WebSocketConstructor } from './signaling-connection.ts'
+import { SignalingConnection, type WebSocketConstructor } from './signaling-connection.ts'
 import { type RequestBody, Requests } from './signaling-requests.ts'
 
 export type { WebSocketConstructor } from './signaling-connection.ts'
@@ -54,7 +54,7 @@ export class SignalingClient {
 
   constructor(options: SignalingClientOptions) {
     this.#options = options
-    this.#limits = { ...LIMITS, ...options.limits }
+    this.#limits = withLimits(options.limits)
     this.#requests = new Requests(this.#limits.requestDeadline)
   }
 

@@ -4,7 +4,7 @@ import { admissionTranscript, type Identity, type MacKey } from './crypto.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import { asNearportError, NearportError } from './errors.ts'
 import { socketUrl } from './invite.ts'
-import type { LIMITS } from './limits.ts'
+import type { Limits } from './limits.ts'
 import type { Log } from './log.ts'
 import { type ClientMessage, PROTOCOL_VERSION, parseServerMessage, type ServerMessage } from './messages.ts'
 import { TokenBucket } from './token-bucket.ts'
@@ -22,8 +22,6 @@ export interface ClientSocket {
 }
 
 export type WebSocketConstructor = new (url: string) => ClientSocket
-
-export type Limits = { readonly [K in keyof typeof LIMITS]: number }
 
 export interface ConnectionOptions {
   /** http: or https:, ending with "/" */

@@ -3,12 +3,12 @@
 import { toBase64Url } from '../shared/bytes.ts'
 import type { Bytes } from '../shared/crypto.ts'
 import { asNearportError, NearportError } from '../shared/errors.ts'
+import type { Limits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
 import { type ClientMessage, PROTOCOL_VERSION, parseClientMessage, type ServerMessage } from '../shared/messages.ts'
 import { TokenBucket } from '../shared/token-bucket.ts'
 import type { Admission, Admit, Hello } from './admission.ts'
 import type { Hub } from './hub.ts'
-import type { Limits } from './limits.ts'
 import type { Member } from './member.ts'
 
 /** The part of a WebSocket that a connection uses. */

@@ -1,8 +1,8 @@
 /** The admitted peers, and what is done for each message they send. */
 import { asNearportError, NearportError } from '../shared/errors.ts'
+import type { Limits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
 import type { ClientMessage, ListedShare } from '../shared/messages.ts'
-import type { Limits } from './limits.ts'
 import type { Member } from './member.ts'
 import { Names } from './names.ts'
 import { Reservations } from './reservations.ts'

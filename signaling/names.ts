@@ -1,7 +1,7 @@
 /** Which connection serves which name, and who wants to know. */
 import { NearportError } from '../shared/errors.ts'
+import type { Limits } from '../shared/limits.ts'
 import type { ListedShare, Presence } from '../shared/messages.ts'
-import type { Limits } from './limits.ts'
 import type { Member } from './member.ts'
 import type { Reservations } from './reservations.ts'
 

@@ -1,10 +1,10 @@
 import type { WebSocket } from 'ws'
 import { NearportError } from '../shared/errors.ts'
+import type { Limits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
 import type { Admission } from './admission.ts'
 import { Connection } from './connection.ts'
 import type { Hub } from './hub.ts'
-import type { Limits } from './limits.ts'
 
 /** The connections of a server, before and after admission. */
 export class Peers {

@@ -3,7 +3,7 @@
  * what others see changes only once it is on disk: there is nothing to roll back when the disk refuses.
  */
 import { NearportError } from '../shared/errors.ts'
-import type { Limits } from './limits.ts'
+import type { Limits } from '../shared/limits.ts'
 import type { Reservation, Store } from './store.ts'
 
 export class Reservations {

@@ -1,8 +1,8 @@
 /** Sessions: what lets two peers, and only these two, send each other sealed messages through the server. */
 import type { ErrorCode } from '../shared/errors.ts'
+import type { Limits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
 import type { ClientMessage } from '../shared/messages.ts'
-import type { Limits } from './limits.ts'
 import type { Member } from './member.ts'
 
 type Signal = Extract<ClientMessage, { type: 'signal' }>

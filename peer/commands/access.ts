@@ -72,7 +72,7 @@ async function accessPrivate(texts: readonly string[], options: AccessOptions, c
     await untilStopped(serving())
   } finally {
     listeners.close()
-    access.close(new NearportError('shutting-down', 'the access side was stopped'))
+    await access.close(new NearportError('shutting-down', 'the access side was stopped'))
     await stopPeer(node)
   }
 }

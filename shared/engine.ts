@@ -1,0 +1,38 @@
+/** One end of a path between two peers. */
+export interface CandidateEnd {
+  readonly address: string
+  readonly port: number
+  readonly type: RTCIceCandidateType
+}
+
+/** The path ICE chose. */
+export interface CandidatePair {
+  readonly local: CandidateEnd
+  readonly remote: CandidateEnd
+}
+
+/** What simple-peer takes as `wrtc`. An engine of ours implements what simple-peer and the link use, and no media. */
+export interface Wrtc {
+  readonly RTCPeerConnection: new (config?: RTCConfiguration) => RTCPeerConnection
+  readonly RTCSessionDescription: new (init: RTCSessionDescriptionInit) => RTCSessionDescriptionInit
+  readonly RTCIceCandidate: new (init: RTCIceCandidateInit) => RTCIceCandidateInit
+}
+
+/** A WebRTC implementation: what simple-peer takes as `wrtc`, plus what differs between engines. */
+export interface Engine {
+  /** Shown in logs. */
+  readonly name: 'werift' | 'native' | 'browser'
+  readonly wrtc: Wrtc
+  /** Bytes buffered in the engine, over all channels of a link, above which no more is given to it. */
+  readonly highWater: number
+  /** The selected pair, or null before one is selected and after the connection closed. */
+  selectedPair(connection: RTCPeerConnection): Promise<CandidatePair | null>
+  /** Closes what is still open and releases what the engine holds for the whole process; idempotent. */
+  close(): Promise<void>
+}
+
+/** The bytes of a message event, in whichever form the engine gives them; null for text, which nearport never sends. */
+export function messageBytes(data: unknown): Uint8Array | null {
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  return data instanceof ArrayBuffer ? new Uint8Array(data) : null
+}
