@@ -9,7 +9,7 @@ import * as v from 'valibot'
 import writeFileAtomic from 'write-file-atomic'
 import { fromBase64Url, toBase64Url } from '../shared/bytes.ts'
 import { Identity } from '../shared/crypto.ts'
-import { NearportError } from '../shared/errors.ts'
+import { asNearportError, NearportError } from '../shared/errors.ts'
 import { formatInvite, type Invite, parseInvite } from '../shared/invite.ts'
 import { NAME_PATTERN } from '../shared/names.ts'
 
@@ -33,7 +33,7 @@ export function configFolder(env: NodeJS.ProcessEnv = process.env): string {
   return env.NEARPORT_HOME || envPaths('nearport', { suffix: '' }).config
 }
 
-const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT'
+const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException | null)?.code === 'ENOENT'
 
 export class Config {
   readonly folder: string
@@ -130,8 +130,9 @@ export class Config {
   }
 
   #failed(file: string, error: unknown): NearportError {
-    const why = error instanceof Error ? error.message : String(error)
-    return new NearportError('config-failed', `${this.#path(file)}: ${why}`, { cause: error })
+    return new NearportError('config-failed', `${this.#path(file)}: ${asNearportError(error).message}`, {
+      cause: error,
+    })
   }
 
   /** The parsed file, or null if there is none. Its content never enters an error: it may be a key. */

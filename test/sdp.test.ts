@@ -1,0 +1,133 @@
+import fc from 'fast-check'
+import { encodeControl, isBye, parseControl } from '../shared/control.ts'
+import { NearportError } from '../shared/errors.ts'
+import { LIMITS } from '../shared/limits.ts'
+import { decodeSignal, encodeSignal, fingerprint, isRelay, parseSignal } from '../shared/sdp.ts'
+
+const AA = Array.from({ length: 32 }, () => 'AA').join(':')
+const BB = Array.from({ length: 32 }, () => 'BB').join(':')
+
+describe('relay candidates', () => {
+  const relay = 'candidate:1 1 UDP 1 198.51.100.7 3478 typ relay raddr 0.0.0.0 rport 0'
+  const host = 'candidate:2 1 UDP 2 192.168.1.2 50000 typ host'
+
+  test('are told from others', () => {
+    expect(isRelay(relay)).toBe(true)
+    expect(isRelay(relay.toUpperCase())).toBe(true)
+    expect(isRelay(host)).toBe(false)
+  })
+
+  test('are cut out of descriptions, on the way out and on the way in', () => {
+    const sdp = ['v=0', `a=${host}`, `a=${relay}`, 'a=end-of-candidates', ''].join('\r\n')
+    const without = ['v=0', `a=${host}`, 'a=end-of-candidates', ''].join('\r\n')
+    expect(parseSignal({ type: 'offer', sdp })).toEqual({ type: 'offer', sdp: without })
+    expect(JSON.parse(Buffer.from(encodeSignal({ type: 'offer', sdp })).toString())).toEqual({
+      type: 'offer',
+      sdp: without,
+    })
+    expect(decodeSignal(Buffer.from(JSON.stringify({ type: 'answer', sdp })))).toEqual({ type: 'answer', sdp: without })
+  })
+})
+
+describe('the fingerprint of a description', () => {
+  test('is its one SHA-256, wherever and however often it stands', () => {
+    expect(
+      fingerprint(`v=0\r\na=fingerprint:sha-256 ${AA}\r\nm=x\r\na=fingerprint:SHA-256 ${AA.toLowerCase()}\r\n`),
+    ).toBe(`sha-256 ${AA}`)
+  })
+
+  test.each([
+    ['none', 'v=0\r\n'],
+    ['two', `a=fingerprint:sha-256 ${AA}\r\na=fingerprint:sha-256 ${BB}\r\n`],
+    ['another hash', `a=fingerprint:sha-1 ${AA}\r\n`],
+    ['another hash beside it', `a=fingerprint:sha-256 ${AA}\r\na=fingerprint:sha-512 ${AA}\r\n`],
+    ['a short one', 'a=fingerprint:sha-256 AA:BB\r\n'],
+  ])('%s is refused', (_what, sdp) => {
+    expect(() => fingerprint(sdp)).toThrow(expect.objectContaining({ code: 'sdp-invalid' }))
+  })
+})
+
+describe('a signal that is not one is refused', () => {
+  test.each([
+    ['null', null],
+    ['another type', { type: 'rollback', sdp: '' }],
+    ["simple-peer's own requests", { renegotiate: true }],
+    ['an SDP that is no text', { type: 'offer', sdp: 5 }],
+    ['an SDP that is too long', { type: 'offer', sdp: 'x'.repeat(LIMITS.sdpChars + 1) }],
+    ['a candidate with line breaks', { type: 'candidate', candidate: { candidate: 'candidate:1\r\na=x' } }],
+    ['a candidate that is too long', { type: 'candidate', candidate: { candidate: 'x'.repeat(513) } }],
+  ])('%s', (_what, value) => {
+    expect(() => parseSignal(value)).toThrow(expect.objectContaining({ code: 'sdp-invalid' }))
+  })
+
+  test('any bytes at all: an error of ours, or a signal', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.uint8Array(),
+          fc.json().map((json) => Buffer.from(json)),
+        ),
+        (bytes) => {
+          try {
+            decodeSignal(bytes)
+          } catch (error) {
+            expect((error as NearportError).code).toBe('sdp-invalid')
+          }
+        },
+      ),
+      { numRuns: 2000 },
+    )
+  })
+})
+
+describe('control messages', () => {
+  test('come back as they were', () => {
+    const open = { type: 'open', channel: 7, name: 'pc1' } as const
+    expect(parseControl(encodeControl(open))).toEqual(open)
+    expect(isBye(encodeControl(open))).toBe(false)
+    expect(isBye(encodeControl({ type: 'bye', code: 'shutting-down', message: '' }))).toBe(true)
+  })
+
+  test.each([
+    ['{"type":"open","channel":0,"name":"pc1"}'],
+    ['{"type":"open","channel":65535,"name":"pc1"}'],
+    ['{"type":"open","channel":1,"name":"PC1"}'],
+    ['{"type":"open","channel":1,"name":"pc1","more":1}'],
+    ['{"type":"bye","code":"no-such-code","message":""}'],
+    ['{"type":"hello","version":1,"nonce":"AA","identity":"AA"}'],
+    ['[]'],
+    ['null'],
+  ])('%s is refused', (text) => {
+    expect(() => parseControl(Buffer.from(text))).toThrow(expect.objectContaining({ code: 'message-malformed' }))
+  })
+
+  test('any bytes at all: an error of ours, or a message', () => {
+    const almost = fc.record({
+      type: fc.constantFrom('hello', 'proof', 'open', 'opened', 'closed', 'bye', 'ping'),
+      channel: fc.anything(),
+      name: fc.anything(),
+      code: fc.anything(),
+    })
+    const text = fc.oneof(
+      fc.json(),
+      almost.map((value) => String(JSON.stringify(value))),
+    )
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.uint8Array(),
+          text.map((json) => Buffer.from(json)),
+        ),
+        (bytes) => {
+          try {
+            parseControl(bytes)
+          } catch (error) {
+            expect((error as NearportError).code).toBe('message-malformed')
+          }
+        },
+      ),
+      { numRuns: 5000 },
+    )
+    expect(NearportError).toBeDefined()
+  })
+})
