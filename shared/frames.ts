@@ -22,8 +22,6 @@ export const RESET_CODES = {
   'target-timeout': 4,
   'queue-full': 5,
   'too-many-streams': 6,
-  'shutting-down': 7,
-  internal: 8,
 } as const
 
 export type ResetCode = keyof typeof RESET_CODES
@@ -52,9 +50,6 @@ const CODE_BYTES = 2
 
 /** bytes of a message that DATA adds to its payload. */
 export const DATA_OVERHEAD = HEADER_BYTES + OFFSET_BYTES
-
-/** bytes of the largest frame that is not DATA: what a message must have left to take any of them. */
-export const CONTROL_FRAME_BYTES = HEADER_BYTES + CODE_BYTES + LIMITS.resetTextBytes
 
 function header(type: number, stream: number, bodyBytes: number): { bytes: Uint8Array<ArrayBuffer>; view: DataView } {
   const bytes = new Uint8Array(HEADER_BYTES + bodyBytes)
@@ -168,10 +163,14 @@ function decodeReset(stream: number, view: DataView, body: Uint8Array, at: numbe
     malformed('a RESET of another length')
   const code = RESET_NAMES.get(view.getUint16(at))
   if (code === undefined) malformed(`a RESET with the unknown code ${view.getUint16(at)}`)
+  return { type: 'RESET', stream, code, text: decodeText(body.subarray(CODE_BYTES)) }
+}
+
+function decodeText(bytes: Uint8Array): string {
   try {
-    return { type: 'RESET', stream, code, text: fromUtf8(body.subarray(CODE_BYTES)) }
-  } catch (error) {
-    if (error instanceof TypeError) return malformed('a RESET whose text is not UTF-8')
-    throw error
+    return fromUtf8(bytes)
+  } catch {
+    // The only thing that it throws.
+    return malformed('a RESET whose text is not UTF-8')
   }
 }

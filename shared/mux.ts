@@ -15,6 +15,9 @@ export class StreamCount {
   now = 0
 }
 
+/** Stream numbers are u32, and never used twice. */
+const LAST_STREAM = 0xffff_ffff
+
 export class Mux implements StreamOwner {
   /** Resolves when the mux is closed, with the reason. */
   readonly closed: Promise<NearportError>
@@ -24,6 +27,8 @@ export class Mux implements StreamOwner {
   readonly #streams = new Map<number, MuxStream>()
   readonly #accept: ((stream: MuxStream) => void) | null
   readonly #ended = deferred<NearportError>()
+  /** Refusals that have not left yet. */
+  #refused = 0
   #lastId = 0
   #closed: NearportError | null = null
 
@@ -46,11 +51,18 @@ export class Mux implements StreamOwner {
     if (this.#count.now >= LIMITS.streamsPerLink) {
       throw new NearportError('too-many-streams', `${LIMITS.streamsPerLink} connections are open on this link`)
     }
+    if (this.#lastId === LAST_STREAM) {
+      this.close(new NearportError('link-lost', 'this channel has used up its stream numbers'))
+      throw new NearportError('link-lost', 'this channel has used up its stream numbers')
+    }
     return this.#add(++this.#lastId, true)
   }
 
   /** A message arrived. Throws `frame-malformed` or `credit-overrun`: the other side is to be cut off. */
   receive(message: Uint8Array): void {
+    if (message.length > LIMITS.messageBytes) {
+      throw new NearportError('frame-malformed', `the other side sent a message of ${message.length} bytes`)
+    }
     for (const frame of decodeFrames(message)) {
       if (this.#closed !== null) return
       if (frame.type === 'OPEN') this.#receiveOpen(frame.stream)
@@ -64,6 +76,8 @@ export class Mux implements StreamOwner {
     this.#closed = reason
     this.lane.close()
     for (const stream of [...this.#streams.values()]) stream.fail(reason)
+    this.#count.now -= this.#streams.size
+    this.#streams.clear()
     this.#ended.resolve(reason)
   }
 
@@ -101,9 +115,16 @@ export class Mux implements StreamOwner {
 
   /** Answers OPEN with RESET for a stream that is not kept. */
   #refuse(id: number, code: ResetCode, text: string): void {
+    if (this.#refused >= LIMITS.streamsPerLink) {
+      throw new NearportError('frame-malformed', 'the other side opens streams and does not read the answers')
+    }
+    this.#refused++
     const frame = encodeFrame({ type: 'RESET', stream: id, code, text })
     const once: Source = {
-      writeControl: (message: MessageWriter) => message.append(frame),
+      writeControl: (message: MessageWriter) => {
+        message.append(frame)
+        this.#refused--
+      },
       writeData: () => 0,
     }
     this.lane.readyControl(once)

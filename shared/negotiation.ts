@@ -139,8 +139,8 @@ export class Negotiation {
         throw new NearportError('sdp-invalid', `the other side sent an ${signal.type} that is not due`)
       }
       this.#described = true
-    } else if (this.#receivedSignals > LIMITS.candidatesPerLink) {
-      throw new NearportError('sdp-invalid', `the other side sent ${LIMITS.candidatesPerLink} candidates and more`)
+    } else if (this.#receivedSignals - Number(this.#described) > LIMITS.candidatesPerLink) {
+      throw new NearportError('sdp-invalid', `the other side sent over ${LIMITS.candidatesPerLink} candidates`)
     }
     if (this.#destroyed || (signal.type === 'candidate' && isRelay(signal.candidate.candidate))) return
     this.#peer.signal(signal)

@@ -30,7 +30,7 @@ export class WindowBudget {
 export interface StreamOwner {
   readonly lane: Lane
   readonly budget: WindowBudget
-  /** The stream has ended in both directions, or was reset. */
+  /** The stream has ended in both directions, or was reset; a RESET of ours has left. */
   forget(stream: MuxStream): void
 }
 
@@ -123,6 +123,7 @@ export class MuxStream implements Source {
     if (this.#resetFrame !== null) {
       message.append(this.#resetFrame)
       this.#resetFrame = null
+      this.#owner.forget(this)
     }
     if (this.#closed) return
     if (this.#mustOpen) {
@@ -175,6 +176,7 @@ export class MuxStream implements Source {
 
   /** A frame of this stream arrived. Throws `frame-malformed` or `credit-overrun`: the other side is to be cut off. */
   receive(frame: Exclude<Frame, { type: 'OPEN' }>): void {
+    if (this.#closed) return
     switch (frame.type) {
       case 'DATA':
         this.#receiveData(frame.offset, frame.payload)
@@ -253,7 +255,8 @@ export class MuxStream implements Source {
     this.#queue = []
     this.#queuedBytes = 0
     this.#owner.budget.give(this.#window - LIMITS.initialWindow)
-    this.#owner.forget(this)
+    // Until its RESET has left it counts, so that who opens streams and never reads cannot make us queue without end.
+    if (this.#resetFrame === null) this.#owner.forget(this)
     this.onclose()
   }
 }

@@ -74,13 +74,14 @@ async function reservePrivate(target: string, options: ShareOptions, { log }: Co
   parseHostPort(target, 'target-invalid')
   const name = parseName(options.uniqueName ?? randomName())
   const config = new Config()
+  const isNew = !(await config.shares()).has(name)
   await withSignaling(config, log({ quiet: true }), async (signaling) => {
     await signaling.reserve(name)
     try {
       await config.saveShare(name, { target, maxConnections: options.maxConnections ?? null })
     } catch (error) {
       // A name whose target is stored nowhere would be of no use to anyone.
-      await signaling.release(name)
+      if (isNew) await signaling.release(name)
       throw error
     }
   })
@@ -90,7 +91,13 @@ async function reservePrivate(target: string, options: ShareOptions, { log }: Co
 async function release(text: string, { log }: CommandContext): Promise<void> {
   const name = parseName(text)
   const config = new Config()
-  await withSignaling(config, log({ quiet: true }), (signaling) => signaling.release(name))
+  const isStored = (await config.shares()).has(name)
+  try {
+    await withSignaling(config, log({ quiet: true }), (signaling) => signaling.release(name))
+  } catch (error) {
+    // A server that lost its data must not leave a target here for ever.
+    if (!(isStored && error instanceof NearportError && error.code === 'name-unknown')) throw error
+  }
   await config.removeShare(name)
   process.stdout.write(`released ${name}\n`)
 }
