@@ -1,0 +1,155 @@
+import { setImmediate } from 'node:timers/promises'
+import * as werift from 'werift'
+import type { CandidateEnd, CandidatePair, Engine, Wrtc } from '../../shared/engine.ts'
+import { asNearportError } from '../../shared/errors.ts'
+import type { Log } from '../../shared/log.ts'
+import { DataChannel } from './channel.ts'
+import { IceCandidate, PeerConnection, SessionDescription } from './connection.ts'
+import { hostAddresses, stunServers } from './ice.ts'
+
+/** werift sends one message at a time and wakes each waiting one at every flush: more than a few only cost time. */
+const HIGH_WATER = 128 * 1024
+
+/** The number of a handshake's last message, whatever werift takes it for. */
+const FINISHED: PropertyDescriptor = { get: () => Number.POSITIVE_INFINITY, set: () => undefined }
+
+/** WebRTC in TypeScript: runs wherever Node runs. */
+export function weriftEngine(log: Log): Engine {
+  const open = new Set<WeriftConnection>()
+  const closing = new Set<Promise<void>>()
+
+  class WeriftConnection extends PeerConnection {
+    readonly #connection: werift.RTCPeerConnection
+    readonly #stun: boolean
+
+    constructor(config: RTCConfiguration = {}) {
+      super()
+      // The first server only, and IPv4 addresses only: werift asks no other.
+      const stun = stunServers(config).map(({ host, port }) => ({
+        urls: host.includes(':') ? `stun:[${host}]:${port}` : `stun:${host}:${port}`,
+      }))
+      this.#stun = stun.length > 0
+      this.#connection = new werift.RTCPeerConnection({
+        iceServers: stun,
+        iceAdditionalHostAddresses: [...hostAddresses()],
+      })
+      this.#connection.connectionStateChange.subscribe((state) => this.changed('connectionState', state))
+      this.#connection.iceConnectionStateChange.subscribe((state) => this.changed('iceConnectionState', state))
+      this.#connection.iceGatheringStateChange.subscribe((state) => this.changed('iceGatheringState', state))
+      this.#connection.signalingStateChange.subscribe((state) => this.changed('signalingState', state))
+      this.#connection.onIceCandidate.subscribe((candidate) =>
+        this.found(candidate ? new IceCandidate(candidate) : null),
+      )
+      open.add(this)
+    }
+
+    get localDescription(): SessionDescription | null {
+      const description = this.#connection.localDescription
+      return description === null ? null : new SessionDescription(description)
+    }
+
+    get remoteDescription(): SessionDescription | null {
+      const description = this.#connection.remoteDescription
+      return description === null ? null : new SessionDescription(description)
+    }
+
+    selectedPair(): CandidatePair | null {
+      const pair = this.isClosed ? undefined : this.#connection.iceTransports[0]?.connection.nominated
+      return pair === undefined ? null : { local: end(pair.localCandidate), remote: end(pair.remoteCandidate) }
+    }
+
+    protected async generate(type: 'offer' | 'answer'): Promise<SessionDescription> {
+      const description = await (type === 'offer' ? this.#connection.createOffer() : this.#connection.createAnswer())
+      return new SessionDescription(description)
+    }
+
+    protected async applyLocal(description: SessionDescription): Promise<void> {
+      for (const transport of this.#connection.iceTransports) {
+        // Without a server of ours werift would ask Google's.
+        if (!this.#stun) delete transport.connection.stunServer
+        // Begun here and not awaited; werift itself would wait, up to 5 s for a STUN server that does not answer.
+        transport
+          .gather()
+          .catch((error: unknown) => log.warn({ err: asNearportError(error) }, 'werift cannot gather candidates'))
+          .finally(() => {
+            // werift calls the transport completed now, whatever it was, and checks of a closed one would never end.
+            if (this.isClosed) transport.connection.state = 'closed'
+          })
+      }
+      await this.#connection.setLocalDescription(description)
+    }
+
+    protected async applyRemote(description: SessionDescription): Promise<void> {
+      await this.#connection.setRemoteDescription(description)
+    }
+
+    protected async applyCandidate(candidate: IceCandidate): Promise<void> {
+      await this.#connection.addIceCandidate(candidate)
+    }
+
+    protected openChannel(label: string, id: number): DataChannel {
+      const raw = this.#connection.createDataChannel(label, { negotiated: true, id, ordered: true })
+      const channel = new DataChannel(label, id, {
+        get bufferedAmount() {
+          return raw.bufferedAmount
+        },
+        send: (bytes) => raw.send(Buffer.from(bytes)),
+        setLowThreshold: (bytes) => {
+          raw.bufferedAmountLowThreshold = bytes
+        },
+        close: () => raw.close(),
+      })
+      raw.stateChange.subscribe((state) => {
+        if (state === 'open') channel.opened()
+        if (state === 'closed') channel.closed()
+      })
+      raw.onMessage.subscribe((data) => channel.received(data))
+      raw.bufferedAmountLow.subscribe(() => channel.low())
+      // On an open connection werift opens it within the call; as in a browser, the event comes after.
+      if (raw.readyState === 'open') queueMicrotask(() => channel.opened())
+      return channel
+    }
+
+    protected release(): void {
+      open.delete(this)
+      const closed = this.#stop()
+        .catch((error: unknown) => log.warn({ err: asNearportError(error) }, 'werift cannot close a connection'))
+        .finally(() => closing.delete(closed))
+      closing.add(closed)
+    }
+
+    /** werift closes the path before it says goodbye on it, and the other side would miss us only after 30 s. */
+    async #stop(): Promise<void> {
+      // Else a handshake that is unfinished, or begins in 100 ms, is repeated for 33 s and keeps the process up.
+      for (const { dtls } of this.#connection.dtlsTransports) {
+        if (dtls !== undefined) Object.defineProperty(dtls.dtls, 'flight', FINISHED)
+      }
+      if (this.#connection.connectionState === 'connected') {
+        await this.#connection.sctpTransport?.stop()
+        // dgram hands over a datagram a tick late, and drops it if the socket has closed by then.
+        await setImmediate()
+      }
+      await this.#connection.close()
+    }
+  }
+
+  return {
+    name: 'werift',
+    wrtc: {
+      // What it lacks of the DOM's type is media, which nearport has none of.
+      RTCPeerConnection: WeriftConnection as unknown as Wrtc['RTCPeerConnection'],
+      RTCSessionDescription: SessionDescription,
+      RTCIceCandidate: IceCandidate,
+    },
+    highWater: HIGH_WATER,
+    selectedPair: async (connection) => (connection instanceof WeriftConnection ? connection.selectedPair() : null),
+    close: async () => {
+      for (const connection of open) connection.close()
+      await Promise.all(closing)
+    },
+  }
+}
+
+function end({ host, port, type }: werift.Candidate): CandidateEnd {
+  return { address: host, port, type: type as RTCIceCandidateType }
+}
