@@ -1,0 +1,224 @@
+/** nearport as its users run it: real processes of dist/cli.js, over loopback, each in a temporary folder. */
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { test } from '@jest/globals'
+import { Child, type Exit } from '../../peer/demo/child.ts'
+import { parseHostPort } from '../../shared/hostport.ts'
+
+export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
+
+export type EngineName = 'werift' | 'native'
+
+/** Every environment variable that nearport reads: a test begins without those of whoever runs it. */
+const UNSET = Object.fromEntries(
+  ['HOME', 'LINK', 'KEY', 'ENGINE', 'LISTEN', 'LOG_LEVEL', 'PUBLIC_URL'].map((name) => [`NEARPORT_${name}`, undefined]),
+)
+
+export interface Result extends Exit {
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  readonly input?: string
+  readonly env?: NodeJS.ProcessEnv
+  readonly name?: string
+}
+
+/** One line of a log, as --log-json writes it. */
+export interface LogLine {
+  readonly level: number
+  readonly msg: string
+  readonly name?: string
+  readonly code?: string
+  readonly reason?: string
+  readonly [field: string]: unknown
+}
+
+export interface ShareOptions {
+  readonly engine?: EngineName
+  readonly maxConnections?: number
+  /** `share private` of one name instead of `share reserved` */
+  readonly ephemeral?: boolean
+}
+
+/** A share or access process, with its log. */
+export class Peer {
+  readonly child: Child
+
+  constructor(child: Child) {
+    this.child = child
+  }
+
+  get pid(): number {
+    return this.child.process.pid ?? 0
+  }
+
+  get log(): LogLine[] {
+    return this.child.stderr.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as LogLine)
+  }
+
+  /** Resolves with the first line that fits, of those after the first `after`. */
+  logged(what: string, fits: (line: LogLine) => boolean, after = 0): Promise<LogLine> {
+    return this.child.until(`the log line "${what}"`, () => this.log.slice(after).find(fits))
+  }
+
+  /** Resolves with the next "connection reset" of a name, of the lines after the first `after`. */
+  resetLogged(name: string, after = 0): Promise<LogLine> {
+    return this.logged('connection reset', (line) => line.msg === 'connection reset' && line.name === name, after)
+  }
+
+  stop(signal?: NodeJS.Signals): Promise<Exit> {
+    return this.child.stop(signal)
+  }
+}
+
+export interface Access extends Peer {
+  readonly ports: Readonly<Record<string, number>>
+}
+
+export class Network {
+  readonly folder: string
+  /** URL#KEY */
+  link = ''
+  readonly #children: Child[] = []
+  #signaling: Peer | null = null
+
+  constructor(folder: string) {
+    this.folder = folder
+  }
+
+  get key(): string {
+    return this.link.slice(this.link.indexOf('#') + 1)
+  }
+
+  get url(): string {
+    return this.link.slice(0, this.link.indexOf('#'))
+  }
+
+  get signaling(): Peer {
+    if (this.#signaling === null) throw new Error('the signaling server was not started')
+    return this.#signaling
+  }
+
+  /** A configuration folder. "share" and "access" are enabled. */
+  home(name: string): string {
+    return join(this.folder, name)
+  }
+
+  /** A process that runs on, ended by {@link stop}. */
+  start(home: string, args: readonly string[], { name = args[0] ?? 'nearport', env, input }: RunOptions = {}): Child {
+    if (!existsSync(CLI)) throw new Error(`${CLI} is missing: run "npm run build" first`)
+    const child = new Child(name, [CLI, ...args], {
+      env: { ...UNSET, NEARPORT_HOME: this.home(home), ...env },
+      ...(input === undefined ? {} : { input }),
+    })
+    this.#children.push(child)
+    return child
+  }
+
+  /** A command that is over at once. */
+  async run(home: string, args: readonly string[], options?: RunOptions): Promise<Result> {
+    const child = this.start(home, args, options)
+    const exit = await child.ended
+    return { ...exit, stdout: child.stdout.join('\n'), stderr: child.stderr.join('\n') }
+  }
+
+  /** {@link run} that must succeed; returns its standard output. */
+  async succeed(home: string, args: readonly string[], options?: RunOptions): Promise<string> {
+    const { code, stdout, stderr } = await this.run(home, args, options)
+    if (code !== 0) throw new Error(`nearport ${args.join(' ')} ended with ${code}: ${stderr}`)
+    return stdout
+  }
+
+  /** Starts the server, or starts it again at the same address with the same data. */
+  async startSignaling(): Promise<Peer> {
+    const listen = this.link === '' ? '127.0.0.1:0' : new URL(this.url).host
+    const child = this.start('signal', ['--log-json', 'signal', '--listen', listen])
+    const peer = new Peer(child)
+    await peer.logged('the signaling server runs', ({ msg }) => msg === 'the signaling server runs')
+    if (this.link === '') {
+      this.link = await child.until('its link', ({ stdout }) => stdout[0]?.replace(/^nearport enable /, ''))
+    }
+    this.#signaling = peer
+    return peer
+  }
+
+  /** Reserves what is not reserved yet, and serves it. `targets`: HOST:PORT by name. */
+  async share(
+    targets: Readonly<Record<string, string>>,
+    { engine, maxConnections, ephemeral = false }: ShareOptions = {},
+  ): Promise<Peer> {
+    const names = Object.keys(targets)
+    const options = [
+      ...(engine === undefined ? [] : ['--engine', engine]),
+      ...(maxConnections === undefined ? [] : ['--max-connections', String(maxConnections)]),
+    ]
+    const [[name = '', target = ''] = []] = Object.entries(targets)
+    if (!ephemeral) {
+      for (const [name, target] of Object.entries(targets)) {
+        await this.succeed('share', ['reserve', 'private', target, '--unique-name', name])
+      }
+    }
+    const what = ephemeral ? ['private', target, '--unique-name', name] : ['reserved', ...names]
+    const child = this.start('share', ['--log-json', 'share', ...what, ...options])
+    await child.until('its names shared', ({ stdout }) => (stdout.length >= names.length ? true : undefined))
+    return new Peer(child)
+  }
+
+  /** Access to names on ports that are free, once a link is up. */
+  async access(names: readonly string[], { engine }: { engine?: EngineName } = {}): Promise<Access> {
+    const binds = names.flatMap((name) => ['--bind', `${name}=127.0.0.1:0`])
+    const options = engine === undefined ? [] : ['--engine', engine]
+    const child = this.start('access', ['--log-json', 'access', 'private', ...names, ...binds, ...options, '--json'])
+    const printed = await child.until('its ports', ({ stdout }) => stdout[0])
+    const { binds: bound } = JSON.parse(printed) as { binds: { name: string; bind: string }[] }
+    const ports = Object.fromEntries(bound.map(({ name, bind }) => [name, parseHostPort(bind, 'internal').port]))
+    return Object.assign(new Peer(child), { ports })
+  }
+
+  /** All that every process has said so far. */
+  logs(): string {
+    return this.#children.flatMap(({ stdout, stderr }) => [...stdout, ...stderr]).join('\n')
+  }
+
+  /** Ends every process, the newest first, and removes the folders. */
+  async stop(): Promise<void> {
+    for (const child of this.#children.toReversed()) await child.stop()
+    await rm(this.folder, { recursive: true, force: true })
+  }
+}
+
+/** A signaling server and two enabled environments, "share" and "access". */
+export async function startNetwork(): Promise<Network> {
+  const network = new Network(await mkdtemp(join(tmpdir(), 'nearport-test-')))
+  try {
+    await network.startSignaling()
+    for (const home of ['share', 'access']) await network.succeed(home, ['enable', network.link])
+    return network
+  } catch (error) {
+    await network.stop()
+    throw error
+  }
+}
+
+/** Why the optional engine does not load here, or null. A CI that lacks it fails instead of testing less. */
+async function whyNoNative(): Promise<string | null> {
+  try {
+    await import('node-datachannel')
+    return null
+  } catch (error) {
+    if (process.env.CI) throw error
+    return `node-datachannel does not load here: ${error instanceof Error ? error.message : String(error)}`
+  }
+}
+
+const noNative = await whyNoNative()
+
+/** Rows for describe.each; a test that is skipped says what they lack. */
+export const ENGINES: readonly EngineName[] = noNative === null ? ['werift', 'native'] : ['werift']
+export const PAIRINGS = ENGINES.flatMap((share) => ENGINES.map((access) => ({ share, access })))
+if (noNative !== null) test.skip(`with the native engine: ${noNative}`, () => undefined)
