@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { Child } from '../peer/demo/child.ts'
 import {
   dial,
   ending,
@@ -34,6 +35,8 @@ const presence = (state: string) => (line: LogLine) => line.msg === 'share prese
 describe.each(PAIRINGS)('share $share, access $access', ({ share: shareEngine, access: accessEngine }) => {
   let network: Network
   let target: TcpTarget
+  /** further ones, for one test each */
+  const targets: TcpTarget[] = []
   let share: Peer
   let access: Access
   let port: number
@@ -53,7 +56,7 @@ describe.each(PAIRINGS)('share $share, access $access', ({ share: shareEngine, a
 
   afterAll(async () => {
     await network?.stop()
-    await target?.off()
+    for (const each of [target, ...targets]) await each?.off()
   })
 
   /** A connection through the tunnel, from both of its ends. */
@@ -173,6 +176,7 @@ describe.each(PAIRINGS)('share $share, access $access', ({ share: shareEngine, a
 
   test('--max-connections 1 serves in order, one at a time, and forgets who left', async () => {
     const printer = await TcpTarget.start((socket) => socket.destroy())
+    targets.push(printer)
     const queue = await network.share({ queue: printer.address }, { engine: shareEngine, maxConnections: 1 })
     const till = await network.access(['queue'], { engine: accessEngine })
     const printed: string[] = []
@@ -207,7 +211,6 @@ describe.each(PAIRINGS)('share $share, access $access', ({ share: shareEngine, a
     expect(printed).toEqual(['first', 'second', 'third', 'fourth'])
     expect(most).toBe(1)
     await Promise.all([queue.stop(), till.stop()])
-    await printer.off()
   })
 
   test('a name that is offline is a reset that says so; a share that comes back serves the next job', async () => {
@@ -280,5 +283,48 @@ describe.each(PAIRINGS)('share $share, access $access', ({ share: shareEngine, a
     expect((await share.stop('SIGINT')).code).toBe(0)
     expect(network.logs()).not.toMatch(/"internal"|Unhandled|TypeError|RangeError/)
     expect(network.logs().split(network.key).length - 1).toBe(1)
+  })
+})
+
+describe('a printer that is off', () => {
+  let network: Network
+  let printer: Child | TcpTarget
+  const filling: Socket[] = []
+
+  beforeAll(async () => {
+    network = await startNetwork()
+  })
+
+  afterAll(async () => {
+    for (const socket of filling) socket.destroy()
+    await network?.stop()
+    if (printer instanceof Child) await printer.stop()
+    else await printer?.off()
+  })
+
+  // How many connections wait before a system drops the next one is known of Linux.
+  const onLinux = process.platform === 'linux' ? test : test.skip
+
+  onLinux('is a reset with its own reason after the deadline; the next job works once it is on', async () => {
+    // It never takes a connection, and has room for two that wait: a third one is not even refused.
+    const silent = `const server = require('node:net').createServer()
+      server.listen({ host: '127.0.0.1', port: 0, backlog: 1 }, () => {
+        require('node:fs').writeSync(1, server.address().port + '\\n')
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+      })`
+    const off = new Child('a silent printer', ['-e', silent])
+    printer = off
+    const port = Number(await off.until('its port', ({ stdout }) => stdout[0]))
+    filling.push(await dial(port), await dial(port))
+
+    const share = await network.share({ pc1: `127.0.0.1:${port}` })
+    const access = await network.access(['pc1'])
+    expect(await lostJob(access.ports.pc1 ?? 0)).toBe('ECONNRESET')
+    expect(await share.resetLogged('pc1')).toMatchObject({ code: 'target-timeout', by: 'near' })
+    expect(await access.resetLogged('pc1')).toMatchObject({ code: 'target-timeout', by: 'far' })
+
+    await off.stop()
+    printer = await TcpTarget.start(echoing, '127.0.0.1', port)
+    expect((await exchange(access.ports.pc1 ?? 0, 'again')).toString()).toBe('again')
   })
 })

@@ -81,6 +81,8 @@ export class TcpTarget {
 export async function dial(port: number, host = '127.0.0.1'): Promise<Socket> {
   const socket = connect({ host, port, allowHalfOpen: true })
   await once(socket, 'connect')
+  // As with a target: how it ended is read by ending().
+  socket.on('error', () => socket.destroy())
   return socket
 }
 
