@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net'
 import { deferred } from '../shared/deferred.ts'
 import type { ResetCode } from '../shared/frames.ts'
+import { LIMITS } from '../shared/limits.ts'
 import type { MuxStream } from '../shared/stream.ts'
 
 export interface PumpEnd {
@@ -57,7 +58,12 @@ export async function pump(socket: Socket, stream: MuxStream, codeOf: SocketErro
     reset ??= { by: 'near', code, reason: error.message }
     stream.reset(code, error.message)
   })
+  // A socket that is not read, for want of room on the way, does not tell of a reset; an empty write does.
+  const probe = setInterval(() => {
+    if (socket.isPaused() && socket.writableLength === 0 && !socket.writableEnded) socket.write(Buffer.alloc(0))
+  }, LIMITS.pausedProbe)
   socket.on('close', () => {
+    clearInterval(probe)
     // In order, the stream goes on until the other side has what is still queued; else this is a reset.
     if (!(ended && socket.writableFinished)) stream.reset('peer-reset', 'the connection was dropped')
     socketClosed.resolve()

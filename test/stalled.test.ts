@@ -58,7 +58,7 @@ describe.each(ENGINES)('%s', (engine) => {
   let access: Access
   /** Of two shares; each printer takes a job and answers with its hash, unless a test takes the connection. */
   let printers: TcpTarget[]
-  const job = randomBytes(16 * MIB)
+  const job = randomBytes(8 * MIB)
   const hash = sha256(job)
 
   beforeAll(async () => {
@@ -82,7 +82,7 @@ describe.each(ENGINES)('%s', (engine) => {
 
   const port = (name: 'one' | 'two') => access.ports[name] ?? 0
 
-  /** 16 MiB to the same and to the other share, at the same time. */
+  /** 8 MiB to the same and to the other share, at the same time. */
   async function others(): Promise<void> {
     const print = async (name: 'one' | 'two') => {
       const socket = await dial(port(name))
@@ -102,6 +102,19 @@ describe.each(ENGINES)('%s', (engine) => {
     return { client, printer }
   }
 
+  /**
+   * The bytes the job got rid of before it stood still. The others have a fair part of the link, so whatever the
+   * stalled one can still move moves while 16 MiB of theirs do: it stands still once it moved nothing in such a round.
+   */
+  async function standstill(job: Job): Promise<number> {
+    let accepted: number
+    do {
+      accepted = job.accepted
+      await others()
+    } while (job.accepted !== accepted)
+    return accepted
+  }
+
   test.each(['printer', 'till'] as const)('a %s that reads 1 MiB of 300 and stops', async (who) => {
     const { client, printer } = await pair()
     const [from, to] = who === 'printer' ? [client, printer] : [printer, client]
@@ -109,14 +122,7 @@ describe.each(ENGINES)('%s', (engine) => {
     const big = new Job(from)
     await readSome(to, MIB)
 
-    // The others have a fair part of the link, so whatever the stalled one can still move moves while 32 MiB of
-    // theirs do: it stands still once it moved nothing in such a round.
-    let accepted: number
-    do {
-      accepted = big.accepted
-      await others()
-    } while (big.accepted !== accepted)
-
+    const accepted = await standstill(big)
     const after = await Promise.all([peakBytes(share.pid), peakBytes(access.pid)])
     const growth = after.map((bytes, side) => (bytes ?? 0) - (before[side] ?? 0))
     process.stderr.write(
@@ -131,5 +137,15 @@ describe.each(ENGINES)('%s', (engine) => {
     to.resetAndDestroy()
     await share.resetLogged('one', lines)
     await others()
+  })
+
+  test('a till that gives up while the printer is stalled frees the printer', async () => {
+    const { client, printer } = await pair()
+    const big = new Job(client)
+    await readSome(printer, MIB)
+    await standstill(big)
+    const lines = share.log.length
+    client.resetAndDestroy()
+    expect(await share.resetLogged('one', lines)).toMatchObject({ by: 'far', code: 'peer-reset' })
   })
 })
