@@ -26,6 +26,8 @@ type Name = 'werift' | 'native'
 const NAMES = ['werift', 'native'] as const
 const PAIRINGS = NAMES.flatMap((initiator) => NAMES.map((acceptor) => ({ initiator, acceptor })))
 const MIB = 1024 * 1024
+/** The content type of a DTLS record. */
+const DTLS_HANDSHAKE = 22
 
 const warnings: object[] = []
 const log: Log = {
@@ -186,6 +188,18 @@ describe.each(PAIRINGS)('$initiator to $acceptor', ({ initiator, acceptor }) => 
     expect(turn.received).toBe(0)
     expect(multicast).not.toHaveBeenCalled()
     await Promise.all([stun, turn].map(({ close }) => close()))
+  })
+
+  test('a DTLS handshake survives that its messages arrive twice', async () => {
+    const { send } = dgram.Socket.prototype
+    jest.spyOn(dgram.Socket.prototype, 'send').mockImplementation(function (this: dgram.Socket, ...parameters) {
+      const [packet]: unknown[] = parameters
+      if (Buffer.isBuffer(packet) && packet[0] === DTLS_HANDSHAKE) Reflect.apply(send, this, parameters)
+      Reflect.apply(send, this, parameters)
+    })
+    const made = await connect()
+    const { sent, received } = await transfer(...(await channelPair(made, 1)), 100_000, engines[initiator])
+    expect(received).toBe(sent)
   })
 
   test('on a host without a network both meet on loopback', async () => {

@@ -64,6 +64,11 @@ export function weriftEngine(log: Log): Engine {
     }
 
     protected async applyLocal(description: SessionDescription): Promise<void> {
+      for (const transport of this.#connection.dtlsTransports) {
+        transport.onStateChange.subscribe((state) => {
+          if (state === 'connecting') queueMicrotask(() => ignoreRepeats(transport.dtls))
+        })
+      }
       for (const transport of this.#connection.iceTransports) {
         // Without a server of ours werift would ask Google's.
         if (!this.#stun) delete transport.connection.stunServer
@@ -148,6 +153,20 @@ export function weriftEngine(log: Log): Engine {
       await Promise.all(closing)
     },
   }
+}
+
+const HELLO_VERIFY_REQUEST = 3
+const FLIGHT_AFTER_IT = 3
+
+/**
+ * werift fails a handshake for good when it hears a HelloVerifyRequest again; and it does hear it again wherever the
+ * first answer took longer than the 500 ms after which it repeats its greeting.
+ */
+function ignoreRepeats(socket: werift.RTCDtlsTransport['dtls']): void {
+  if (socket === undefined) return
+  const handle = socket.onHandleHandshakes
+  const isDue = (type: number): boolean => type !== HELLO_VERIFY_REQUEST || socket.dtls.flight < FLIGHT_AFTER_IT
+  socket.onHandleHandshakes = (handshakes) => handle(handshakes.filter(({ msg_type }) => isDue(msg_type)))
 }
 
 function end({ host, port, type }: werift.Candidate): CandidateEnd {
