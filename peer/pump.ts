@@ -22,6 +22,7 @@ export type SocketErrorCode = (error: NodeJS.ErrnoException) => ResetCode
  */
 export async function pump(socket: Socket, stream: MuxStream, codeOf: SocketErrorCode): Promise<PumpEnd> {
   socket.setNoDelay(true)
+  socket.setKeepAlive(true, LIMITS.keepAlive)
   const [socketClosed, streamClosed] = [deferred<void>(), deferred<void>()]
   let sent = 0
   let received = 0

@@ -105,7 +105,7 @@ export class FarPeer {
     this.#sessions.delete(session)
     signaling.end(session)
     const wait = this.#wanted ? this.#backoff.next() : null
-    log.warn(
+    log[reason.code === 'shutting-down' ? 'info' : 'warn'](
       { peer: this.peer, owner: shortIdentity(this.#owner), code: reason.code, reason: reason.message, retryMs: wait },
       'link closed',
     )

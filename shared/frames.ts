@@ -8,9 +8,9 @@
  * direction of a stream from 0, as in QUIC (RFC 9000 section 2.2), so that a later version can resume a stream on
  * another channel; types 6 and 7 are kept for that (ACK, RESUME), 8 for PING.
  */
-import { fromUtf8 } from './bytes.ts'
 import { NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
+import { textOf } from './schema.ts'
 
 export const FrameType = { OPEN: 1, DATA: 2, CREDIT: 3, FIN: 4, RESET: 5 } as const
 
@@ -111,8 +111,10 @@ export function encodeFrame(frame: Frame): Uint8Array {
   }
 }
 
+const frameError = (what: string) => new NearportError('frame-malformed', `the other side sent ${what}`)
+
 function malformed(what: string): never {
-  throw new NearportError('frame-malformed', `the other side sent ${what}`)
+  throw frameError(what)
 }
 
 function getOffset(view: DataView, at: number): number {
@@ -163,14 +165,6 @@ function decodeReset(stream: number, view: DataView, body: Uint8Array, at: numbe
     malformed('a RESET of another length')
   const code = RESET_NAMES.get(view.getUint16(at))
   if (code === undefined) malformed(`a RESET with the unknown code ${view.getUint16(at)}`)
-  return { type: 'RESET', stream, code, text: decodeText(body.subarray(CODE_BYTES)) }
-}
-
-function decodeText(bytes: Uint8Array): string {
-  try {
-    return fromUtf8(bytes)
-  } catch {
-    // The only thing that it throws.
-    return malformed('a RESET whose text is not UTF-8')
-  }
+  const text = textOf(body.subarray(CODE_BYTES), () => frameError('a RESET whose text is not UTF-8'))
+  return { type: 'RESET', stream, code, text }
 }

@@ -95,6 +95,8 @@ export const LIMITS = {
   dialDeadline: 10 * SECOND,
   /** streams of one share that wait for a free place under --max-connections. */
   queuedStreams: 128,
+  /** ms of silence after which TCP asks whether the program's host still lives (RFC 9293 section 3.8.4). */
+  keepAlive: 60 * SECOND,
   /** ms after which a socket that is not being read is asked whether its program has reset it: a printer waits for it. */
   pausedProbe: SECOND,
   /** ms commands wait for what they closed to be gone before they exit all the same. */

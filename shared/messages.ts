@@ -1,12 +1,12 @@
 /**
  * The signaling messages: JSON text frames on one WebSocket. `docs/protocol.md` describes them; here is the one
- * schema both sides parse what arrives with. Unknown fields are refused: a typo must not pass as an absent option.
+ * schema both sides parse what arrives with.
  */
 import * as v from 'valibot'
-import { fromBase64Url } from './bytes.ts'
 import { type ErrorCode, isErrorCode, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { NAME_PATTERN } from './names.ts'
+import { base64url, message, parseJson } from './schema.ts'
 
 /** Raised with every change that an older peer or server would misread. */
 export const PROTOCOL_VERSION = 1
@@ -15,19 +15,10 @@ const Name = v.pipe(v.string(), v.regex(NAME_PATTERN))
 /** A nanoid of 21 characters: a peer process, or a session (one negotiation between two of them). */
 const Id = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{21}$/))
 const Request = v.pipe(v.number(), v.safeInteger(), v.minValue(1))
-const base64url = (bytes: number) =>
-  v.pipe(
-    v.string(),
-    v.maxLength(Math.ceil((bytes * 4) / 3)),
-    v.check((text) => fromBase64Url(text)?.length === bytes),
-  )
 /** An Ed25519 public key; elsewhere the same length serves nonces and proofs. */
 const Bytes32 = base64url(32)
 const Box = v.pipe(v.string(), v.maxLength(LIMITS.signalingMessageBytes), v.regex(/^[A-Za-z0-9_-]+$/))
 const Mode = v.literal('tcpTunnel')
-
-const message = <T extends string, E extends v.ObjectEntries>(type: T, entries: E) =>
-  v.strictObject({ type: v.literal(type), ...entries })
 
 const ClientMessageSchema = v.variant('type', [
   message('hello', { version: v.pipe(v.number(), v.integer()), peer: Id, identity: Bytes32 }),
@@ -85,23 +76,13 @@ export type ServerMessage = v.InferOutput<typeof ServerMessageSchema>
 export type ListedShare = v.InferOutput<typeof ListedShare>
 export type Presence = Extract<ServerMessage, { type: 'presence' }>
 
-function parse<S extends v.GenericSchema>(schema: S, text: string, from: string): v.InferOutput<S> {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (error) {
-    throw new NearportError('message-malformed', `${from} sent a message that is not JSON`, { cause: error })
-  }
-  const result = v.safeParse(schema, json, { abortEarly: true })
-  if (result.success) return result.output
-  const [issue] = result.issues
-  // Where, not what: the value may be a secret sent by mistake.
-  const at = v.getDotPath(issue) ?? 'the message'
-  throw new NearportError('message-malformed', `${from} sent a message whose ${at} is not as it must be`)
-}
+const malformedFrom = (sender: string) => (what: string, cause?: unknown) =>
+  new NearportError('message-malformed', `${sender} sent a message that ${what}`, { cause })
 
 /** Throws `message-malformed`. */
-export const parseClientMessage = (text: string): ClientMessage => parse(ClientMessageSchema, text, 'a peer')
+export const parseClientMessage = (text: string): ClientMessage =>
+  parseJson(ClientMessageSchema, text, malformedFrom('a peer'))
 
 /** Throws `message-malformed`. */
-export const parseServerMessage = (text: string): ServerMessage => parse(ServerMessageSchema, text, 'the server')
+export const parseServerMessage = (text: string): ServerMessage =>
+  parseJson(ServerMessageSchema, text, malformedFrom('the server'))

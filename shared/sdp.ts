@@ -1,9 +1,10 @@
 /** What nearport itself reads in session descriptions (RFC 8866) and candidates (RFC 8839); the rest is the engine's. */
 import * as v from 'valibot'
-import { fromUtf8, utf8 } from './bytes.ts'
+import { utf8 } from './bytes.ts'
 import type { Bytes } from './crypto.ts'
 import { NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
+import { parseJson, textOf } from './schema.ts'
 
 const Candidate = v.object({
   candidate: v.pipe(v.string(), v.maxLength(512), v.regex(/^[\x20-\x7e]*$/)),
@@ -32,13 +33,9 @@ export const encodeSignal = (signal: Signal): Bytes => utf8(JSON.stringify(witho
 
 /** Throws `sdp-invalid`. */
 export function decodeSignal(bytes: Uint8Array): Signal {
-  let value: unknown
-  try {
-    value = JSON.parse(fromUtf8(bytes))
-  } catch (error) {
-    throw new NearportError('sdp-invalid', 'a negotiation message is not JSON', { cause: error })
-  }
-  return parseSignal(value)
+  const malformed = (what: string, cause?: unknown) =>
+    new NearportError('sdp-invalid', `a negotiation message ${what}`, { cause })
+  return withoutRelay(parseJson(SignalSchema, textOf(bytes, malformed), malformed))
 }
 
 /** No byte of a job passes a relay: TURN candidates are dropped on the way out and on the way in. */

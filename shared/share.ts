@@ -96,7 +96,8 @@ export class Share {
     link.closed.then((reason) => {
       this.#sessions.delete(session)
       signaling.end(session)
-      log.info({ peer: from, owner: shortIdentity(owner), code: reason.code, reason: reason.message }, 'link closed')
+      const level = reason.code === 'shutting-down' ? 'info' : 'warn'
+      log[level]({ peer: from, owner: shortIdentity(owner), code: reason.code, reason: reason.message }, 'link closed')
     })
     return link
   }
