@@ -37,6 +37,16 @@ program
     process.stdout.write(`nearport ${version}\n`)
   })
 
+/** Node 20.19 still calls Ed25519 in WebCrypto experimental, at every start; all other warnings are printed as ever. */
+function silenceEd25519(): void {
+  const printers = process.listeners('warning')
+  process.removeAllListeners('warning')
+  process.on('warning', (warning) => {
+    if (warning.name === 'ExperimentalWarning' && warning.message.includes('Ed25519')) return
+    for (const print of printers) print(warning)
+  })
+}
+
 /** The exit status: 0 done, 1 may succeed later, 2 will not succeed as asked. */
 async function run(): Promise<0 | 1 | 2> {
   try {
@@ -52,5 +62,6 @@ async function run(): Promise<0 | 1 | 2> {
   }
 }
 
+silenceEd25519()
 // Engines may leave threads and timers behind that would keep the process up.
 process.exit(await run())
