@@ -2,10 +2,12 @@
 import { nanoid } from 'nanoid'
 import { Backoff } from './backoff.ts'
 import { shortIdentity } from './crypto.ts'
-import type { NearportError } from './errors.ts'
+import type { ErrorCode, NearportError } from './errors.ts'
 import { Link } from './link.ts'
 import type { Mux } from './mux.ts'
 import type { PeerNode } from './node.ts'
+
+const ABOUT_THE_NAME: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['name-offline', 'displaced', 'too-many-shares'])
 
 export class FarPeer {
   readonly peer: string
@@ -38,6 +40,8 @@ export class FarPeer {
     this.#wanted = true
     this.#names.add(name)
     this.mux(name).catch((error: NearportError) => {
+      // The end of a link is logged once, not for each of its names.
+      if (!ABOUT_THE_NAME.has(error.code)) return
       this.#node.log.warn({ name, code: error.code, reason: error.message, next: error.next }, 'share not reached')
     })
   }

@@ -115,8 +115,10 @@ describe.each(PAIRINGS)('$initiator to $acceptor', ({ initiator, acceptor }) => 
     const [kept, gone] = [await channelPair(made, 1), await channelPair(made, 2)]
     const bothClosed = gone.map((channel) => once(channel, 'close'))
     gone[0].close()
+    gone[0].bufferedAmountLowThreshold = 2
     await Promise.all(bothClosed)
     expect(gone.map(({ readyState }) => readyState)).toEqual(['closed', 'closed'])
+    gone[0].bufferedAmountLowThreshold = 1
     expect(() => gone[0].send(Buffer.from('lost'))).not.toThrow()
 
     const { sent, received } = await transfer(...kept, 100_000, engines[initiator])

@@ -3,7 +3,7 @@ import { fire, type Handler } from './events.ts'
 /** What a channel needs of its engine. Each call may throw. */
 export interface RawChannel {
   readonly bufferedAmount: number
-  /** Copies or sends the bytes before it returns. */
+  /** Keeps the bytes until they are sent: they are not to be changed. */
   send(bytes: Uint8Array): void
   setLowThreshold(bytes: number): void
   close(): void
@@ -61,7 +61,8 @@ export class DataChannel extends EventTarget {
 
   set bufferedAmountLowThreshold(bytes: number) {
     this.#lowThreshold = bytes
-    if (this.#state !== 'closed') this.#raw.setLowThreshold(bytes)
+    // native throws on a channel that close was called on.
+    if (this.#state === 'connecting' || this.#state === 'open') this.#raw.setLowThreshold(bytes)
   }
 
   send(bytes: Uint8Array): void {

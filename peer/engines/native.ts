@@ -139,7 +139,7 @@ function engine(library: Library): Engine {
         close: () => raw.close(),
       })
       raw.onOpen(() => channel.opened())
-      raw.onMessage((data) => channel.received(typeof data === 'string' ? data : new Uint8Array(data)))
+      raw.onMessage((data) => channel.received(data instanceof ArrayBuffer ? new Uint8Array(data) : data))
       raw.onBufferedAmountLow(() => channel.low())
       raw.onClosed(() => {
         channels.delete(raw)

@@ -98,7 +98,7 @@ export function weriftEngine(log: Log): Engine {
         get bufferedAmount() {
           return raw.bufferedAmount
         },
-        send: (bytes) => raw.send(Buffer.from(bytes)),
+        send: (bytes) => raw.send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
         setLowThreshold: (bytes) => {
           raw.bufferedAmountLowThreshold = bytes
         },
