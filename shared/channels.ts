@@ -72,6 +72,12 @@ export class Channels {
     if (this.#channels.size >= LIMITS.sharesPerLink) {
       throw new NearportError('too-many-shares', `this link carries ${LIMITS.sharesPerLink} shares already`)
     }
+    if (this.#lastId >= LIMITS.sharesPerLink) {
+      // Names that came and went have used them up: the next link begins anew.
+      const reason = new NearportError('link-lost', 'the link has used up its channel numbers')
+      this.#owner.fail(reason)
+      throw reason
+    }
     const id = ++this.#lastId
     const { opened } = this.#make(id, name, null)
     this.#owner.send({ type: 'open', channel: id, name })
@@ -138,9 +144,6 @@ export class Channels {
     const accept = this.#accept(name)
     if (accept === null) {
       this.#owner.send({ type: 'closed', channel: id, code: 'name-offline', message: `"${name}" is not served here` })
-    } else if (this.#channels.size >= LIMITS.sharesPerLink) {
-      const message = `this link carries ${LIMITS.sharesPerLink} shares already`
-      this.#owner.send({ type: 'closed', channel: id, code: 'too-many-shares', message })
     } else {
       const { channel } = this.#make(id, name, accept)
       whenOpen(channel, () => this.#owner.send({ type: 'opened', channel: id }))

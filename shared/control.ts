@@ -6,7 +6,7 @@ import { LIMITS } from './limits.ts'
 import { NAME_PATTERN } from './names.ts'
 import { base64url, message, parseJson, textOf } from './schema.ts'
 
-const Channel = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(65_534))
+const Channel = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LIMITS.sharesPerLink))
 const Code = v.custom<ErrorCode>(isErrorCode)
 const Text = v.pipe(v.string(), v.maxLength(500))
 

@@ -59,8 +59,8 @@ export const LIMITS = {
   byeDeadline: SECOND,
   /** links a process accepts at once; about 200 KiB each. */
   linksPerProcess: 256,
-  /** share channels on one link: SCTP allows 65,535 streams, a shop needs 99. */
-  sharesPerLink: 1024,
+  /** share channels on one link, over its life, as no number is used twice: native takes ids to 1023, a shop needs 99. */
+  sharesPerLink: 1023,
   /** bytes of one control message. */
   controlMessageBytes: 4 * KIB,
   /** characters of one session description, and candidates of one negotiation: what engines make is a tenth of it. */

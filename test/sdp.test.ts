@@ -90,7 +90,7 @@ describe('control messages', () => {
 
   test.each([
     ['{"type":"open","channel":0,"name":"pc1"}'],
-    ['{"type":"open","channel":65535,"name":"pc1"}'],
+    ['{"type":"open","channel":1024,"name":"pc1"}'],
     ['{"type":"open","channel":1,"name":"PC1"}'],
     ['{"type":"open","channel":1,"name":"pc1","more":1}'],
     ['{"type":"bye","code":"no-such-code","message":""}'],
