@@ -2,9 +2,10 @@
  * The configuration folder of an environment: who it is, its network, and the targets of its reservations. Every
  * file is written whole or not at all, and only this user can read it.
  */
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import envPaths from 'env-paths'
+import { nanoid } from 'nanoid'
 import * as v from 'valibot'
 import writeFileAtomic from 'write-file-atomic'
 import { fromBase64Url, toBase64Url } from '../shared/bytes.ts'
@@ -72,9 +73,9 @@ export class Config {
   async identity(): Promise<Identity> {
     const stored = await this.#read('identity.json', IdentityFile)
     if (stored === null) {
-      const { identity, secret } = await Identity.generate()
-      await this.#write('identity.json', { version: 1, privateKey: toBase64Url(secret) })
-      return identity
+      const { secret } = await Identity.generate()
+      await this.#createOnce('identity.json', { version: 1, privateKey: toBase64Url(secret) })
+      return this.identity()
     }
     const secret = fromBase64Url(stored.privateKey)
     try {
@@ -158,6 +159,19 @@ export class Config {
       await writeFileAtomic(this.#path(file), `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 })
     } catch (error) {
       throw this.#failed(file, error)
+    }
+  }
+
+  /** Writes a file that is never replaced: of two processes that make it at once, one does, and both use that one. */
+  async #createOnce(file: string, value: object): Promise<void> {
+    const draft = `${file}.${process.pid}.${nanoid()}`
+    await this.#write(draft, value)
+    try {
+      await link(this.#path(draft), this.#path(file))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException | null)?.code !== 'EEXIST') throw this.#failed(file, error)
+    } finally {
+      await this.#remove(draft)
     }
   }
 

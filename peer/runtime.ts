@@ -4,7 +4,7 @@ import WebSocket from 'ws'
 import { Sealer } from '../shared/crypto.ts'
 import type { Log } from '../shared/log.ts'
 import type { PeerNode } from '../shared/node.ts'
-import { SignalingClient, type WebSocketConstructor } from '../shared/signaling-client.ts'
+import { SignalingClient } from '../shared/signaling-client.ts'
 import type { Config } from './config.ts'
 import { type EngineChoice, loadEngine } from './engines/index.ts'
 
@@ -16,7 +16,7 @@ export async function connectSignaling(config: Config, log: Log, peer: string = 
     networkKey: invite.networkKey,
     identity,
     peer,
-    WebSocket: WebSocket as unknown as WebSocketConstructor,
+    WebSocket,
     log,
   })
   try {

@@ -72,6 +72,12 @@ test.each([
   expect(await readFile(join(folder, 'environment.json'), 'utf8')).toBe(text)
 })
 
+test('processes that make the identity at the same time get the same one', async () => {
+  const made = await Promise.all(Array.from({ length: 10 }, () => new Config(folder, {}).identity()))
+  expect(new Set(made.map(({ publicKey }) => publicKey)).size).toBe(1)
+  expect(await readdir(folder)).toEqual(['identity.json'])
+})
+
 test('an identity that is no key is named and kept', async () => {
   await writeFile(join(folder, 'identity.json'), '{"version":1,"privateKey":"AAAA"}')
   await expect(config.identity()).rejects.toMatchObject({ code: 'config-invalid' })
