@@ -14,6 +14,8 @@ const JOB = 300 * MIB
 /** What a stalled connection may hold at most on the way: its window, and the buffers of four kernel sockets. */
 const ON_THE_WAY = 32 * MIB
 const GROWTH = 32 * MIB
+/** Until the heap of a werift process has found its size: 16 MiB each. */
+const WARM_UP_ROUNDS = 12
 
 /** Writes a job that is larger than memory should hold, whenever the socket takes more. */
 class Job {
@@ -72,7 +74,7 @@ describe.each(ENGINES)('%s', (engine) => {
     share = await network.share({ one: one?.address ?? '', two: two?.address ?? '' }, { engine })
     access = await network.access(['one', 'two'], { engine })
     // Warm: what the runtime and the engine take once is not what a stalled connection costs.
-    for (let round = 0; round < 3; round++) await others()
+    for (let round = 0; round < WARM_UP_ROUNDS; round++) await others()
   })
 
   afterAll(async () => {

@@ -6,6 +6,7 @@ import type { Log } from '../../shared/log.ts'
 import { DataChannel } from './channel.ts'
 import { IceCandidate, PeerConnection, SessionDescription } from './connection.ts'
 import { hostAddresses, stunServers } from './ice.ts'
+import { repairSctp } from './werift-sctp.ts'
 
 /** werift sends one message at a time and wakes each waiting one at every flush: more than a few only cost time. */
 const HIGH_WATER = 128 * 1024
@@ -64,6 +65,8 @@ export function weriftEngine(log: Log): Engine {
     }
 
     protected async applyLocal(description: SessionDescription): Promise<void> {
+      const { sctpTransport } = this.#connection
+      if (sctpTransport !== undefined) repairSctp(sctpTransport.sctp)
       for (const transport of this.#connection.dtlsTransports) {
         transport.onStateChange.subscribe((state) => {
           if (state === 'connecting') queueMicrotask(() => ignoreRepeats(transport.dtls))
