@@ -24,7 +24,7 @@ export interface Result extends Exit {
 
 export interface RunOptions {
   readonly input?: string
-  readonly env?: NodeJS.ProcessEnv
+  readonly env?: NodeJS.ProcessEnv | undefined
   readonly name?: string
 }
 
@@ -43,6 +43,12 @@ export interface ShareOptions {
   readonly maxConnections?: number
   /** `share private` of one name instead of `share reserved` */
   readonly ephemeral?: boolean
+  readonly env?: NodeJS.ProcessEnv | undefined
+}
+
+export interface AccessOptions {
+  readonly engine?: EngineName
+  readonly env?: NodeJS.ProcessEnv | undefined
 }
 
 /** A share or access process, with its log. */
@@ -150,7 +156,7 @@ export class Network {
   /** Reserves what is not reserved yet, and serves it. `targets`: HOST:PORT by name. */
   async share(
     targets: Readonly<Record<string, string>>,
-    { engine, maxConnections, ephemeral = false }: ShareOptions = {},
+    { engine, maxConnections, ephemeral = false, env }: ShareOptions = {},
   ): Promise<Peer> {
     const names = Object.keys(targets)
     const options = [
@@ -164,16 +170,17 @@ export class Network {
       }
     }
     const what = ephemeral ? ['private', target, '--unique-name', name] : ['reserved', ...names]
-    const child = this.start('share', ['--log-json', 'share', ...what, ...options])
+    const child = this.start('share', ['--log-json', 'share', ...what, ...options], { env })
     await child.until('its names shared', ({ stdout }) => (stdout.length >= names.length ? true : undefined))
     return new Peer(child)
   }
 
   /** Access to names on ports that are free, once a link is up. */
-  async access(names: readonly string[], { engine }: { engine?: EngineName } = {}): Promise<Access> {
+  async access(names: readonly string[], { engine, env }: AccessOptions = {}): Promise<Access> {
     const binds = names.flatMap((name) => ['--bind', `${name}=127.0.0.1:0`])
     const options = engine === undefined ? [] : ['--engine', engine]
-    const child = this.start('access', ['--log-json', 'access', 'private', ...names, ...binds, ...options, '--json'])
+    const args = ['--log-json', 'access', 'private', ...names, ...binds, ...options, '--json']
+    const child = this.start('access', args, { env })
     const printed = await child.until('its ports', ({ stdout }) => stdout[0])
     const { binds: bound } = JSON.parse(printed) as { binds: { name: string; bind: string }[] }
     const ports = Object.fromEntries(bound.map(({ name, bind }) => [name, parseHostPort(bind, 'internal').port]))
