@@ -42,18 +42,24 @@ export async function withSignaling<T>(
   }
 }
 
+export interface PeerOptions {
+  readonly engine: EngineChoice
+  /** ms; see LIMITS.grace */
+  readonly grace: number
+}
+
 /** A whole peer. Rejects with `not-enabled`, `engine-missing`, `server-unreachable`, `admission-refused`, … */
-export async function startPeer(config: Config, choice: EngineChoice, log: Log): Promise<PeerNode> {
+export async function startPeer(config: Config, options: PeerOptions, log: Log): Promise<PeerNode> {
   const { networkKey } = await config.invite()
   const [identity, engine, sealer] = await Promise.all([
     config.identity(),
-    loadEngine(choice, log),
+    loadEngine(options.engine, log),
     Sealer.from(networkKey),
   ])
   const peer = nanoid()
   try {
     const signaling = await connectSignaling(config, log, peer)
-    return { peer, identity, networkKey, sealer, engine, signaling, log }
+    return { peer, identity, networkKey, sealer, engine, signaling, grace: options.grace, log }
   } catch (error) {
     await engine.close()
     throw error

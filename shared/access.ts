@@ -1,6 +1,6 @@
 /** The access side: it follows where each name is served, and opens streams to it. */
 import { deferred } from './deferred.ts'
-import { NearportError } from './errors.ts'
+import { asNearportError, NearportError } from './errors.ts'
 import { FarPeer } from './far-peer.ts'
 import { LIMITS } from './limits.ts'
 import type { Link } from './link.ts'
@@ -27,6 +27,9 @@ export class Access {
     node.signaling.onsignal = ({ session, box }) => this.#sessions.get(session)?.receiveSignal(box)
     node.signaling.onended = ({ session, code }) => {
       this.#sessions.get(session)?.abandon(new NearportError(code, 'the signaling server ended the negotiation'))
+    }
+    node.signaling.onstate = (connected) => {
+      if (connected) for (const far of this.#peers.values()) far.renegotiate()
     }
   }
 
@@ -75,7 +78,7 @@ export class Access {
     }
     if (presence.state === 'online' && presence.peer !== null && presence.owner !== null) {
       const far = this.#peer(presence.peer, presence.owner)
-      if (accessed.far !== far) accessed.far?.lose(presence.name)
+      if (accessed.far !== far) this.#move(presence.name, accessed.far)
       accessed.far = far
       far.keep(presence.name)
     } else {
@@ -84,6 +87,12 @@ export class Access {
     this.#forgetUnused()
     this.#waiting.resolve()
     this.#waiting = deferred<void>()
+  }
+
+  #move(name: string, before: FarPeer | null): void {
+    before?.moved(name).catch((error: unknown) => {
+      this.#node.log.error({ name, reason: asNearportError(error).message }, 'the process before was not asked')
+    })
   }
 
   #peer(peer: string, owner: string): FarPeer {
@@ -97,9 +106,9 @@ export class Access {
 
   #forgetUnused(): void {
     const used = new Set([...this.#names.values()].map(({ far }) => far))
-    for (const [peer, far] of this.#peers) if (!used.has(far) && !far.active) this.#peers.delete(peer)
+    for (const [peer, far] of this.#peers) if (!used.has(far) && far.idle) this.#peers.delete(peer)
   }
 }
 
 /** Names one process may access: what a link and a connection to the server can carry. */
-export const ACCESS_NAMES = Math.min(LIMITS.sharesPerLink, LIMITS.namesPerConnection)
+export const ACCESS_NAMES = Math.min(LIMITS.sharesPerTunnel, LIMITS.namesPerConnection)

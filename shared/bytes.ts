@@ -39,3 +39,13 @@ export function lengthPrefixed(...fields: readonly (string | Uint8Array)[]): Uin
   }
   return out
 }
+
+export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    out.set(part, at)
+    at += part.length
+  }
+  return out
+}

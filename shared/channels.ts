@@ -1,33 +1,29 @@
 /**
- * The share channels of one proven link: one negotiated, ordered data channel per share name, each with its mux.
- * The access side numbers and announces them, the share side answers.
+ * The share channels of one proven link: one negotiated, ordered data channel per share name, each for its mux. The
+ * access side announces them by their number, the share side answers.
  */
 import type { ControlMessage } from './control.ts'
-import { type Deferred, deferred } from './deferred.ts'
 import { messageBytes } from './engine.ts'
 import { asNearportError, type ErrorCode, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
-import { Mux, StreamCount } from './mux.ts'
+import type { Mux } from './mux.ts'
 import { type Carrier, Scheduler } from './scheduler.ts'
-import { type MuxStream, WindowBudget } from './stream.ts'
-
-/** How the share side takes streams of a name; null when it does not serve the name. */
-export type Acceptor = (name: string) => ((stream: MuxStream) => void) | null
+import type { Carriage, Tunnel } from './tunnel.ts'
 
 export interface ChannelsOwner {
+  readonly role: 'access' | 'share'
   readonly pc: RTCPeerConnection
   send(control: ControlMessage): void
   /** Something arrived from the other side: it lives. */
   heard(): void
-  /** The other side broke the rules: the link is to be cut off. */
+  /** The other side broke the rules, or the link is of no more use: it is to be cut off. */
   fail(reason: NearportError): void
 }
 
 interface ShareChannel {
-  readonly name: string
   readonly channel: RTCDataChannel
   readonly mux: Mux
-  readonly opened: Deferred<Mux>
+  deadline?: ReturnType<typeof setTimeout>
 }
 
 /** A data channel as the scheduler sees it. */
@@ -52,55 +48,51 @@ function carrier(channel: RTCDataChannel): Carrier {
   return view
 }
 
-export class Channels {
+export class Channels implements Carriage {
   readonly #owner: ChannelsOwner
-  readonly #accept: Acceptor | null
   readonly #scheduler: Scheduler
-  readonly #shared = { budget: new WindowBudget(), count: new StreamCount() }
   readonly #channels = new Map<number, ShareChannel>()
+  #tunnel: Tunnel | null = null
   #lastId = 0
 
-  /** `accept` is null on the access side. `highWater`: see Scheduler. */
-  constructor(owner: ChannelsOwner, highWater: number, accept: Acceptor | null) {
+  /** `highWater`: see Scheduler. */
+  constructor(owner: ChannelsOwner, highWater: number) {
     this.#owner = owner
     this.#scheduler = new Scheduler(highWater)
-    this.#accept = accept
   }
 
-  /** Access side: the mux of a name, once the other side serves it here. Rejects with its refusal. */
-  async open(name: string): Promise<Mux> {
-    if (this.#channels.size >= LIMITS.sharesPerLink) {
-      throw new NearportError('too-many-shares', `this link carries ${LIMITS.sharesPerLink} shares already`)
-    }
-    if (this.#lastId >= LIMITS.sharesPerLink) {
-      // Names that came and went have used them up: the next link begins anew.
-      const reason = new NearportError('link-lost', 'the link has used up its channel numbers')
-      this.#owner.fail(reason)
-      throw reason
-    }
-    const id = ++this.#lastId
-    const { opened } = this.#make(id, name, null)
-    this.#owner.send({ type: 'open', channel: id, name })
-    const timer = setTimeout(
-      () => this.#close(id, new NearportError('link-timeout', `the other side did not open "${name}"`)),
-      LIMITS.requestDeadline,
-    )
-    try {
-      return await opened.promise
-    } finally {
-      clearTimeout(timer)
-    }
+  /** The link is proven: it carries this tunnel from now on. */
+  begin(tunnel: Tunnel): void {
+    this.#tunnel = tunnel
+    tunnel.attach(this)
   }
 
-  /** Share side: the name is served no longer. */
-  withdraw(name: string, reason: NearportError): void {
-    for (const [id, share] of this.#channels) if (share.name === name) this.#refuse(id, share, reason)
+  carry(id: number, name: string, mux: Mux, resume: boolean): void {
+    this.#lastId = Math.max(id, this.#lastId)
+    const share = this.#make(id, name, mux, resume)
+    this.#owner.send({ type: 'open', channel: id, name, resume })
+    share.deadline = setTimeout(() => {
+      const what = `the other side did not open "${name}"`
+      if (resume) this.#owner.fail(new NearportError('link-lost', what))
+      else this.#end(id, new NearportError('link-timeout', what))
+    }, LIMITS.requestDeadline)
+  }
+
+  /** The access side closes the channel when it is told: if we did, it might see that first, and not know why. */
+  refuse(id: number, { code, message }: NearportError): void {
+    this.#owner.send({ type: 'closed', channel: id, code, message: message.slice(0, 500) })
+    const share = this.#channels.get(id)
+    if (share !== undefined) share.channel.onmessage = () => this.#owner.heard()
+  }
+
+  replaced(): void {
+    this.#owner.fail(new NearportError('link-lost', 'a newer link has taken its place'))
   }
 
   receive(control: Extract<ControlMessage, { type: 'open' | 'opened' | 'closed' }>): void {
     switch (control.type) {
       case 'open':
-        this.#receiveOpen(control.channel, control.name)
+        this.#receiveOpen(control.channel, control.name, control.resume)
         break
       case 'opened':
         this.#receiveOpened(control.channel)
@@ -112,16 +104,17 @@ export class Channels {
 
   /** The link ends, and its connection with it closes every channel. */
   close(reason: NearportError): void {
-    for (const [id, share] of this.#channels) this.#forget(id, share, reason)
+    for (const id of this.#channels.keys()) this.#forget(id)
+    this.#tunnel?.detach(this, reason)
   }
 
-  #make(id: number, name: string, accept: ((stream: MuxStream) => void) | null): ShareChannel {
+  #make(id: number, name: string, mux: Mux, resume: boolean): ShareChannel {
     const channel = this.#owner.pc.createDataChannel(name, { negotiated: true, id, ordered: true })
     channel.binaryType = 'arraybuffer'
-    const mux = new Mux(this.#scheduler.addLane(carrier(channel)), this.#shared, accept)
+    mux.attach(this.#scheduler.addLane(carrier(channel)), resume)
     channel.onmessage = (event) => this.#receiveMessage(mux, event.data)
-    channel.onclose = () => this.#close(id, new NearportError('link-lost', `the channel of "${name}" was closed`))
-    const share = { name, channel, mux, opened: deferred<Mux>() }
+    channel.onclose = () => this.#receiveClose(id, name)
+    const share: ShareChannel = { channel, mux }
     this.#channels.set(id, share)
     return share
   }
@@ -137,52 +130,75 @@ export class Channels {
     }
   }
 
-  #receiveOpen(id: number, name: string): void {
-    if (this.#accept === null) throw new NearportError('message-malformed', 'the share side announced a channel')
+  #receiveOpen(id: number, name: string, resume: boolean): void {
+    if (this.#owner.role === 'access') {
+      throw new NearportError('message-malformed', 'the share side announced a channel')
+    }
     if (id <= this.#lastId) throw new NearportError('message-malformed', `channel ${id} was announced twice`)
     this.#lastId = id
-    const accept = this.#accept(name)
-    if (accept === null) {
-      this.#owner.send({ type: 'closed', channel: id, code: 'name-offline', message: `"${name}" is not served here` })
-    } else {
-      const { channel } = this.#make(id, name, accept)
-      whenOpen(channel, () => this.#owner.send({ type: 'opened', channel: id }))
+    const mux = this.#accept(id, name, resume)
+    if (mux === null) return
+    const { channel } = this.#make(id, name, mux, resume)
+    whenOpen(channel, () => {
+      this.#owner.send({ type: 'opened', channel: id })
+      mux.start()
+    })
+  }
+
+  #accept(id: number, name: string, resume: boolean): Mux | null {
+    try {
+      return this.#tunnel?.accept(id, name, resume) ?? null
+    } catch (error) {
+      const reason = asNearportError(error)
+      if (reason.code === 'message-malformed') throw reason
+      this.refuse(id, reason)
+      return null
     }
   }
 
   #receiveOpened(id: number): void {
     const share = this.#channels.get(id)
     // It may have been given up meanwhile; a number that never was is a fault.
-    if (share !== undefined) whenOpen(share.channel, () => share.opened.resolve(share.mux))
-    else if (id > this.#lastId) throw new NearportError('message-malformed', `channel ${id} was never announced`)
+    if (share === undefined) {
+      if (id > this.#lastId) throw new NearportError('message-malformed', `channel ${id} was never announced`)
+      return
+    }
+    clearTimeout(share.deadline)
+    whenOpen(share.channel, () => {
+      share.mux.start()
+      this.#tunnel?.opened(id)
+    })
   }
 
   #receiveClosed(id: number, code: ErrorCode, message: string): void {
     if (id > this.#lastId) throw new NearportError('message-malformed', `channel ${id} was never announced`)
-    this.#close(id, new NearportError(code, message))
+    this.#end(id, new NearportError(code, message))
   }
 
-  /** The access side closes the channel when it is told: if we did, it might see that first, and not know why. */
-  #refuse(id: number, share: ShareChannel, reason: NearportError): void {
-    this.#owner.send({ type: 'closed', channel: id, code: reason.code, message: reason.message.slice(0, 500) })
-    share.channel.onmessage = () => this.#owner.heard()
-    share.mux.close(reason)
+  /** The other side closes a channel after `refuse`; one that closes by itself takes the link with it. */
+  #receiveClose(id: number, name: string): void {
+    const share = this.#channels.get(id)
+    this.#forget(id)
+    if (share?.mux.isClosed === false) {
+      this.#owner.fail(new NearportError('link-lost', `the channel of "${name}" was closed`))
+    }
   }
 
-  #close(id: number, reason: NearportError): void {
+  #end(id: number, reason: NearportError): void {
+    const share = this.#channels.get(id)
+    this.#forget(id)
+    this.#tunnel?.end(id, reason)
+    share?.channel.close()
+  }
+
+  #forget(id: number): void {
     const share = this.#channels.get(id)
     if (share === undefined) return
-    this.#forget(id, share, reason)
-    share.channel.close()
-  }
-
-  #forget(id: number, share: ShareChannel, reason: NearportError): void {
     this.#channels.delete(id)
+    clearTimeout(share.deadline)
     share.channel.onclose = null
     share.channel.onmessage = null
-    share.mux.close(reason)
-    share.opened.promise.catch(() => undefined)
-    share.opened.reject(reason)
+    share.channel.onopen = null
   }
 }
 

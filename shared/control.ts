@@ -6,15 +6,24 @@ import { LIMITS } from './limits.ts'
 import { NAME_PATTERN } from './names.ts'
 import { base64url, message, parseJson, textOf } from './schema.ts'
 
-const Channel = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LIMITS.sharesPerLink))
+const Channel = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LIMITS.sharesPerTunnel))
 const Code = v.custom<ErrorCode>(isErrorCode)
 const Text = v.pipe(v.string(), v.maxLength(500))
 
 const ControlMessageSchema = v.variant('type', [
-  message('hello', { version: v.pipe(v.number(), v.integer()), nonce: base64url(32), identity: base64url(32) }),
+  /** `tunnel`: of the access side, what the link is to carry; null from the share side. */
+  message('hello', {
+    version: v.pipe(v.number(), v.integer()),
+    nonce: base64url(32),
+    identity: base64url(32),
+    tunnel: v.nullable(v.pipe(v.string(), v.regex(/^[\w-]{21}$/))),
+  }),
   message('proof', { mac: base64url(32), signature: base64url(64) }),
-  /** access → share: I made data channel `channel` (negotiated, ordered) for this name; make yours. */
-  message('open', { channel: Channel, name: v.pipe(v.string(), v.regex(NAME_PATTERN)) }),
+  /**
+   * access → share: I made data channel `channel` (negotiated, ordered) for this name; make yours. `resume`: it takes
+   * the place of the channel with this number on the link before.
+   */
+  message('open', { channel: Channel, name: v.pipe(v.string(), v.regex(NAME_PATTERN)), resume: v.boolean() }),
   message('opened', { channel: Channel }),
   /** share → access: the name of this channel is not served here, or no longer. */
   message('closed', { channel: Channel, code: Code, message: Text }),

@@ -64,6 +64,7 @@ export const ERRORS = {
     next: 'no direct path was found: allow UDP, or put one side on a network whose NAT keeps its ports',
   },
   'link-lost': { exit: 1, next: 'it is tried again by itself; check the network if it stays so' },
+  'resume-refused': { exit: 1, next: 'send the job again: its connection was given up while there was no path' },
   'too-many-links': { exit: 1, next: 'stop peers that are not needed' },
   'too-many-shares': { exit: 2, next: 'use a second process for the further names' },
 

@@ -1,11 +1,13 @@
-/** The access side's view of one share peer: it keeps a link to it while it is wanted, and the muxes on that link. */
+/** The access side's view of one share process: the tunnel to it, and while it is wanted a link under the tunnel. */
 import { nanoid } from 'nanoid'
 import { Backoff } from './backoff.ts'
 import { shortIdentity } from './crypto.ts'
-import type { ErrorCode, NearportError } from './errors.ts'
+import { type ErrorCode, NearportError } from './errors.ts'
+import { LIMITS } from './limits.ts'
 import { Link } from './link.ts'
 import type { Mux } from './mux.ts'
 import type { PeerNode } from './node.ts'
+import { Tunnel } from './tunnel.ts'
 
 const ABOUT_THE_NAME: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['name-offline', 'displaced', 'too-many-shares'])
 
@@ -17,8 +19,11 @@ export class FarPeer {
   readonly #sessions: Map<string, Link>
   /** Names to open as soon as a link is there, so that the first job does not wait. */
   readonly #names = new Set<string>()
-  #link: Link | null = null
+  #tunnel: Tunnel | null = null
   #muxes = new Map<string, Promise<Mux>>()
+  #link: Link | null = null
+  /** performance.now() when the link became ready; null before. */
+  #readySince: number | null = null
   #retry: ReturnType<typeof setTimeout> | undefined
   #wanted = true
 
@@ -33,6 +38,11 @@ export class FarPeer {
   /** A link is there or is being made. */
   get active(): boolean {
     return this.#link !== null
+  }
+
+  /** Nothing waits for it any more. */
+  get idle(): boolean {
+    return this.#link === null && (this.#tunnel === null || this.#tunnel.streams === 0)
   }
 
   /** Keeps the link and the channel of this name up from now on. */
@@ -54,13 +64,23 @@ export class FarPeer {
     clearTimeout(this.#retry)
   }
 
+  /**
+   * The server says that another process serves the name now. This one may live all the same, and says so itself; if
+   * it does not answer it was started again, and what it had of this name ends.
+   */
+  async moved(name: string): Promise<void> {
+    this.lose(name)
+    if (this.#link !== null && (await this.#link.answers())) return
+    this.#tunnel?.withdraw(name, new NearportError('peer-gone', `the process that served "${name}" was started again`))
+  }
+
   /** The mux of a name; makes the link if there is none. Rejects with why it cannot be had now. */
   mux(name: string): Promise<Mux> {
-    const link = this.#connect()
-    const muxes = this.#muxes
-    const known = muxes.get(name)
+    this.#connect()
+    const known = this.#muxes.get(name)
     if (known !== undefined) return known
-    const mux = link.open(name)
+    const muxes = this.#muxes
+    const mux = this.#ensureTunnel().open(name)
     muxes.set(name, mux)
     // A refused or ended channel is asked for again at the next job.
     const drop = () => muxes.delete(name)
@@ -68,17 +88,38 @@ export class FarPeer {
     return mux
   }
 
+  /** What was said before over a lost connection to the server may never have arrived: an unfinished link begins anew. */
+  renegotiate(): void {
+    if (this.#readySince !== null) return
+    this.#link?.abandon(new NearportError('server-unreachable', 'the server was lost while the link was negotiated'))
+  }
+
   async close(reason: NearportError): Promise<void> {
     this.#wanted = false
     clearTimeout(this.#retry)
     await this.#link?.close(reason)
+    this.#tunnel?.close(reason)
   }
 
-  #connect(): Link {
-    if (this.#link !== null) return this.#link
+  #ensureTunnel(): Tunnel {
+    if (this.#tunnel?.isClosed === false) return this.#tunnel
+    const tunnel = new Tunnel(null, this.#node.grace)
+    this.#tunnel = tunnel
+    this.#muxes = new Map()
+    tunnel.closed.then(() => {
+      if (this.#tunnel !== tunnel) return
+      this.#tunnel = null
+      this.#muxes = new Map()
+    })
+    return tunnel
+  }
+
+  #connect(): void {
+    if (this.#link !== null) return
     clearTimeout(this.#retry)
     const { peer, identity, networkKey, sealer, engine, signaling, log } = this.#node
     const session = nanoid()
+    const tunnel = this.#ensureTunnel()
     const link = new Link({
       role: 'access',
       session,
@@ -89,18 +130,24 @@ export class FarPeer {
       engine,
       stunUrl: signaling.stunUrl(),
       sendSignal: (box) => signaling.signal(session, this.peer, box),
-      accept: null,
+      tunnelId: tunnel.id,
+      tunnel: () => {
+        if (tunnel.isClosed) throw new NearportError('link-lost', 'its connections were given up meanwhile')
+        return tunnel
+      },
       log,
     })
     this.#link = link
-    this.#muxes = new Map()
+    this.#readySince = null
     this.#sessions.set(session, link)
     link.ready.then(
-      () => this.#backoff.reset(),
+      () => {
+        this.#readySince = performance.now()
+        this.#backoff.reset()
+      },
       () => undefined,
     )
     link.closed.then((reason) => this.#ended(session, reason))
-    return link
   }
 
   #ended(session: string, reason: NearportError): void {
@@ -108,14 +155,21 @@ export class FarPeer {
     this.#link = null
     this.#sessions.delete(session)
     signaling.end(session)
-    const wait = this.#wanted ? this.#backoff.next() : null
-    log[reason.code === 'shutting-down' ? 'info' : 'warn'](
-      { peer: this.peer, owner: shortIdentity(this.#owner), code: reason.code, reason: reason.message, retryMs: wait },
-      'link closed',
-    )
+    this.#tunnel?.failUnopened(reason)
+    const waiting = this.#tunnel?.streams ?? 0
+    const wait = this.#wanted ? this.#wait(reason, waiting) : null
+    const fields = { peer: this.peer, owner: shortIdentity(this.#owner), code: reason.code, reason: reason.message }
+    log[reason.code === 'shutting-down' ? 'info' : 'warn']({ ...fields, waiting, retryMs: wait }, 'link closed')
     if (wait === null) return
     this.#retry = setTimeout(() => {
       for (const name of this.#names) this.keep(name)
     }, wait)
+  }
+
+  /** ms until the next attempt: at once after a link that held, so that its connections do not wait. */
+  #wait({ code }: NearportError, waiting: number): number {
+    const held = this.#readySince !== null && performance.now() - this.#readySince > LIMITS.reconnectFirst
+    if (held && code === 'link-lost') return 0
+    return Math.round(Math.min(this.#backoff.next(), waiting > 0 ? LIMITS.reconnectHeld : LIMITS.reconnectMost))
   }
 }

@@ -5,14 +5,14 @@
  *     | type   | stream (u32)    | length    | body: `length` bytes          all integers big endian
  *
  * `docs/protocol.md` gives every byte, and `test/frames.test.ts` pins them. Stream offsets count the bytes of one
- * direction of a stream from 0, as in QUIC (RFC 9000 section 2.2), so that a later version can resume a stream on
- * another channel; types 6 and 7 are kept for that (ACK, RESUME), 8 for PING.
+ * direction of a stream from 0, as in QUIC (RFC 9000 section 2.2), so that a stream can go on on another channel.
+ * Type 8 is kept for PING.
  */
 import { NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { textOf } from './schema.ts'
 
-export const FrameType = { OPEN: 1, DATA: 2, CREDIT: 3, FIN: 4, RESET: 5 } as const
+export const FrameType = { OPEN: 1, DATA: 2, CREDIT: 3, FIN: 4, RESET: 5, ACK: 6, RESUME: 7, SYNC: 9 } as const
 
 /** Why a stream was reset, as the wire has it: a number is never given a new meaning. */
 export const RESET_CODES = {
@@ -41,12 +41,38 @@ export type Frame =
   | { readonly type: 'FIN'; readonly stream: number; readonly offset: number }
   /** Both directions end at once; what was not delivered is dropped. */
   | { readonly type: 'RESET'; readonly stream: number; readonly code: ResetCode; readonly text: string }
+  /** The FIN with all before it, or the RESET, has arrived: it need not be kept to be sent again. */
+  | { readonly type: 'ACK'; readonly stream: number; readonly of: 'FIN' | 'RESET' }
+  | ResumeFrame
+  /**
+   * The first frame on a channel that goes on where another ended; `streams` RESUME frames follow in its message.
+   * `last`: the highest stream number its sender has seen or used. Its own stream is 0.
+   */
+  | { readonly type: 'SYNC'; readonly stream: 0; readonly last: number; readonly streams: number }
+
+/** How far the receiver of a stream got: send again from `received` on. */
+export interface ResumeFrame {
+  readonly type: 'RESUME'
+  readonly stream: number
+  readonly received: number
+  /** As in CREDIT. */
+  readonly taken: number
+  readonly window: number
+  /** The FIN has arrived too. */
+  readonly fin: boolean
+  /** The stream was reset here: its RESET follows. */
+  readonly reset: boolean
+}
 
 /** bytes before a frame's body. */
 export const HEADER_BYTES = 7
 const OFFSET_BYTES = 8
 const CREDIT_BYTES = OFFSET_BYTES + 4
 const CODE_BYTES = 2
+const RESUME_BYTES = OFFSET_BYTES + CREDIT_BYTES + 1
+const SYNC_BYTES = 8
+const FLAG_FIN = 1
+const FLAG_RESET = 2
 
 /** bytes of a message that DATA adds to its payload. */
 export const DATA_OVERHEAD = HEADER_BYTES + OFFSET_BYTES
@@ -108,6 +134,25 @@ export function encodeFrame(frame: Frame): Uint8Array {
       bytes.set(text, HEADER_BYTES + CODE_BYTES)
       return bytes
     }
+    case 'ACK': {
+      const { bytes, view } = header(FrameType.ACK, frame.stream, 1)
+      view.setUint8(HEADER_BYTES, FrameType[frame.of])
+      return bytes
+    }
+    case 'RESUME': {
+      const { bytes, view } = header(FrameType.RESUME, frame.stream, RESUME_BYTES)
+      setOffset(view, HEADER_BYTES, frame.received)
+      setOffset(view, HEADER_BYTES + OFFSET_BYTES, frame.taken)
+      view.setUint32(HEADER_BYTES + 2 * OFFSET_BYTES, frame.window)
+      view.setUint8(HEADER_BYTES + RESUME_BYTES - 1, (frame.fin ? FLAG_FIN : 0) | (frame.reset ? FLAG_RESET : 0))
+      return bytes
+    }
+    case 'SYNC': {
+      const { bytes, view } = header(FrameType.SYNC, 0, SYNC_BYTES)
+      view.setUint32(HEADER_BYTES, frame.last)
+      view.setUint32(HEADER_BYTES + 4, frame.streams)
+      return bytes
+    }
   }
 }
 
@@ -134,7 +179,7 @@ export function* decodeFrames(message: Uint8Array): Generator<Frame, void, undef
     const body = at + HEADER_BYTES
     at = body + length
     if (at > message.length) malformed('a frame that is longer than its message')
-    if (stream === 0) malformed('a frame for stream 0')
+    if ((stream === 0) !== (type === FrameType.SYNC)) malformed(`a frame of type ${type} for stream ${stream}`)
     yield decodeBody(type, stream, view, message.subarray(body, at), body)
   }
 }
@@ -155,6 +200,13 @@ function decodeBody(type: number, stream: number, view: DataView, body: Uint8Arr
       return { type: 'FIN', stream, offset: getOffset(view, at) }
     case FrameType.RESET:
       return decodeReset(stream, view, body, at)
+    case FrameType.ACK:
+      return decodeAck(stream, body)
+    case FrameType.RESUME:
+      return decodeResume(stream, view, body, at)
+    case FrameType.SYNC:
+      if (body.length !== SYNC_BYTES) malformed('a SYNC of another length')
+      return { type: 'SYNC', stream: 0, last: view.getUint32(at), streams: view.getUint32(at + 4) }
     default:
       return malformed(`a frame of type ${type}`)
   }
@@ -167,4 +219,25 @@ function decodeReset(stream: number, view: DataView, body: Uint8Array, at: numbe
   if (code === undefined) malformed(`a RESET with the unknown code ${view.getUint16(at)}`)
   const text = textOf(body.subarray(CODE_BYTES), () => frameError('a RESET whose text is not UTF-8'))
   return { type: 'RESET', stream, code, text }
+}
+
+function decodeAck(stream: number, body: Uint8Array): Frame {
+  if (body.length !== 1) malformed('an ACK of another length')
+  const of = body[0] === FrameType.FIN ? 'FIN' : body[0] === FrameType.RESET ? 'RESET' : null
+  return of === null ? malformed(`an ACK of type ${body[0]}`) : { type: 'ACK', stream, of }
+}
+
+function decodeResume(stream: number, view: DataView, body: Uint8Array, at: number): ResumeFrame {
+  if (body.length !== RESUME_BYTES) malformed('a RESUME of another length')
+  const flags = view.getUint8(at + RESUME_BYTES - 1)
+  if (flags > (FLAG_FIN | FLAG_RESET)) malformed(`a RESUME with the unknown flags ${flags}`)
+  return {
+    type: 'RESUME',
+    stream,
+    received: getOffset(view, at),
+    taken: getOffset(view, at + OFFSET_BYTES),
+    window: view.getUint32(at + 2 * OFFSET_BYTES),
+    fin: (flags & FLAG_FIN) !== 0,
+    reset: (flags & FLAG_RESET) !== 0,
+  }
 }

@@ -31,10 +31,10 @@ export const LIMITS = {
   sessionIdle: 60 * SECOND,
   /** ms a stranger has to pass admission. */
   admissionDeadline: 10 * SECOND,
-  /** ms between a peer's pings to the server: home routers forget idle TCP after some minutes. */
-  signalingPing: 20 * SECOND,
-  /** ms of silence after which server and peer each take the other for gone: three pings. */
-  signalingSilence: 60 * SECOND,
+  /** ms between a peer's pings to the server. */
+  signalingPing: 4 * SECOND,
+  /** ms of silence after which server and peer each take the other for gone: what `overview` shows is true within 15 s. */
+  signalingSilence: 14 * SECOND,
   /** bytes queued to a peer that does not read; past this it is cut off, so that it cannot fill the server's memory. */
   signalingBacklogBytes: MIB,
   /** ms a request (reserve, claim, …) waits for its answer. */
@@ -43,6 +43,8 @@ export const LIMITS = {
   reconnectFirst: 500,
   /** ms. See reconnectFirst; a server that comes back after hours is found within this. */
   reconnectMost: 15 * SECOND,
+  /** ms. As reconnectMost, while connections wait for the link. */
+  reconnectHeld: 3 * SECOND,
   /** ms a server waits, when stopped, for its connections to close. */
   stopDeadline: 2 * SECOND,
 
@@ -51,16 +53,24 @@ export const LIMITS = {
   linkDeadline: 15 * SECOND,
   /** ms from the open control channel to both proofs; nothing else is accepted before. */
   proofDeadline: 5 * SECOND,
-  /** ms between pings on an idle link. */
-  linkPing: 5 * SECOND,
-  /** ms of silence after which a link is dead: three pings. */
-  linkSilence: 15 * SECOND,
+  /** ms between looks at how long a link has been silent. */
+  linkCheck: SECOND,
+  /** ms of silence after which each look sends a ping. */
+  linkPing: 3 * SECOND,
+  /** ms of silence after which a link is dead: six pings went unanswered, and a slow path had time to bring one. */
+  linkSilence: 9 * SECOND,
+  /** ms a link that is in doubt has to answer a ping: a long round trip, twice. */
+  probeDeadline: 2 * SECOND,
+  /** ms. See --grace: a router restarts, or a laptop wakes up, within this. */
+  grace: 60 * SECOND,
+  /** ms. A day; what waits holds memory and the places of a printer. */
+  graceMost: 86_400 * SECOND,
   /** ms the side that ends a link waits for the other to hear of it: a round trip to anywhere. */
   byeDeadline: SECOND,
   /** links a process accepts at once; about 200 KiB each. */
   linksPerProcess: 256,
-  /** share channels on one link, over its life, as no number is used twice: native takes ids to 1023, a shop needs 99. */
-  sharesPerLink: 1023,
+  /** share channels of two peers, over their life, as no number is used twice: native takes ids to 1023, a shop needs 99. */
+  sharesPerTunnel: 1023,
   /** bytes of one control message. */
   controlMessageBytes: 4 * KIB,
   /** characters of one session description, and candidates of one negotiation: what engines make is a tenth of it. */
@@ -79,12 +89,12 @@ export const LIMITS = {
   initialWindow: 256 * KIB,
   /** bytes the window of a stream may grow to while the application drains it: 80 MB/s at 50 ms. */
   maximumWindow: 4 * MIB,
-  /** bytes of all grown windows of one link together; at the bound no window grows further. */
-  linkWindowBudget: 64 * MIB,
+  /** bytes of all grown windows of two peers together; at the bound no window grows further. */
+  windowBudget: 64 * MIB,
   /** bytes a stream queues from its socket before it asks for a pause: two reads of 64 KiB. */
   streamQueue: 128 * KIB,
-  /** streams of one link at once. With initialWindow this bounds what stalled streams hold: 128 MiB. */
-  streamsPerLink: 512,
+  /** streams of two peers at once. With initialWindow this bounds what stalled streams hold: 128 MiB. */
+  streamsPerTunnel: 512,
   /** bytes one stream sends before the next one's turn: one full message. */
   quantum: 64 * KIB,
   /** bytes of text in a RESET. */

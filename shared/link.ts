@@ -3,7 +3,7 @@
  * negotiating to proving to ready, and ends closed, with a reason, from anywhere.
  */
 import { toBase64Url } from './bytes.ts'
-import { type Acceptor, Channels } from './channels.ts'
+import { Channels } from './channels.ts'
 import { type ControlMessage, encodeControl, isBye, parseControl } from './control.ts'
 import { type Bytes, type Identity, NONCE_BYTES, randomBytes, type Sealer, shortIdentity } from './crypto.ts'
 import { deferred } from './deferred.ts'
@@ -12,10 +12,10 @@ import { asNearportError, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import type { Log } from './log.ts'
 import { PROTOCOL_VERSION } from './messages.ts'
-import type { Mux } from './mux.ts'
 import { Negotiation, noPath } from './negotiation.ts'
 import { prove, type Role, transcript, verify } from './proof.ts'
 import { fingerprint } from './sdp.ts'
+import type { Tunnel } from './tunnel.ts'
 
 export interface LinkOptions {
   readonly role: Role
@@ -28,8 +28,10 @@ export interface LinkOptions {
   readonly engine: Engine
   readonly stunUrl: string | null
   readonly sendSignal: (box: string) => void
-  /** Share side: how streams are taken; null on the access side. */
-  readonly accept: Acceptor | null
+  /** Access side: the id of the tunnel the link is for; null on the share side. */
+  readonly tunnelId: string | null
+  /** The tunnel of this id; asked for once both sides have proven themselves. Throws when it is closed. */
+  readonly tunnel: (id: string) => Tunnel
   readonly log: Log
 }
 
@@ -53,6 +55,7 @@ export class Link {
   #control: Promise<void> = this.#connected.promise
   #step: 'hello' | 'proof' | 'ready' | 'closed' = 'hello'
   #transcript: Bytes | null = null
+  #tunnelId: string | null = null
   #lastHeard = performance.now()
 
   constructor(options: LinkOptions) {
@@ -76,13 +79,13 @@ export class Link {
     })
     this.#channels = new Channels(
       {
+        role,
         pc: this.#negotiation.pc,
         send: (control) => this.#send(control),
         heard: () => this.#heard(),
         fail: (reason) => this.#cutOff(reason),
       },
       engine.highWater,
-      options.accept,
     )
     this.#negotiation.onconnect = () => this.#connect()
     this.#negotiation.onmessage = (bytes) => this.#queue(bytes)
@@ -97,15 +100,20 @@ export class Link {
     this.#negotiation.receiveSignal(box)
   }
 
-  /** Access side: the mux of a name on the other side. Rejects when the link or the name is refused. */
-  async open(name: string): Promise<Mux> {
-    await this.ready
-    return this.#channels.open(name)
-  }
-
-  /** Share side: a name is served no longer. */
-  withdraw(name: string, reason: NearportError): void {
-    this.#channels.withdraw(name, reason)
+  /** False, and the link is lost, if nothing comes from the other side within LIMITS.probeDeadline. */
+  async answers(): Promise<boolean> {
+    if (this.#step !== 'ready') return false
+    const asked = performance.now()
+    this.#send({ type: 'ping' })
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const deadline = new Promise((resolve) => {
+      timer = setTimeout(resolve, LIMITS.probeDeadline)
+    })
+    await Promise.race([deadline, this.closed])
+    clearTimeout(timer)
+    if (this.#lastHeard >= asked) return true
+    this.#cutOff(new NearportError('link-lost', 'the other side does not answer'))
+    return false
   }
 
   /** The server ended the negotiation; a link that is up already does not need it. */
@@ -114,7 +122,7 @@ export class Link {
   }
 
   /**
-   * Ends the link, tells the other side why, and resets every stream on it. Resolves when the connection is gone: the
+   * Ends the link, and tells the other side why; the tunnel waits for another, or ends too. Resolves when the connection is gone: the
    * other side closes it once it was told, as engines drop what was sent just before they close.
    */
   async close(reason: NearportError): Promise<void> {
@@ -143,8 +151,9 @@ export class Link {
     this.#proofDeadline = setTimeout(() => {
       this.#cutOff(unproven())
     }, LIMITS.proofDeadline)
-    const identity = this.#options.self.identity.publicKey
-    this.#send({ type: 'hello', version: PROTOCOL_VERSION, nonce: this.#nonce, identity })
+    const { self, tunnelId } = this.#options
+    const identity = self.identity.publicKey
+    this.#send({ type: 'hello', version: PROTOCOL_VERSION, nonce: this.#nonce, identity, tunnel: tunnelId })
     this.#connected.resolve()
   }
 
@@ -206,31 +215,43 @@ export class Link {
       fingerprint: fingerprint(remoteDescription?.sdp ?? ''),
     }
     this.#transcript = role === 'access' ? await transcript(session, near, far) : await transcript(session, far, near)
+    if ((hello.tunnel === null) !== (role === 'access')) {
+      throw new NearportError('message-malformed', 'the other side named a tunnel that is not due, or none')
+    }
+    this.#tunnelId = this.#options.tunnelId ?? hello.tunnel
     this.#step = 'proof'
     this.#send({ type: 'proof', ...(await prove(networkKey, self.identity, role, this.#transcript)) })
   }
 
   async #receiveProof(proof: Extract<ControlMessage, { type: 'proof' }>): Promise<void> {
     const { role, remote, networkKey } = this.#options
-    if (this.#transcript === null) throw new NearportError('internal', 'a proof before the transcript')
+    if (this.#transcript === null || this.#tunnelId === null)
+      throw new NearportError('internal', 'a proof before the transcript')
     const far = role === 'access' ? 'share' : 'access'
     await verify(networkKey, remote.identity, far, this.#transcript, proof)
     if (this.#step !== 'proof') return
+    const tunnel = this.#options.tunnel(this.#tunnelId)
     this.#step = 'ready'
     clearTimeout(this.#deadline)
     clearTimeout(this.#proofDeadline)
-    this.#pinger = setInterval(() => this.#checkLiveness(), LIMITS.linkPing)
+    this.#pinger = setInterval(() => this.#checkLiveness(), LIMITS.linkCheck)
+    const waiting = tunnel.streams
+    this.#channels.begin(tunnel)
     this.#ready.resolve()
-    this.#logPath().catch((error) => this.#options.log.warn({ error: asNearportError(error).message }, 'path unknown'))
+    this.#logReady(waiting).catch((error) =>
+      this.#options.log.warn({ error: asNearportError(error).message }, 'path unknown'),
+    )
   }
 
-  async #logPath(): Promise<void> {
+  /** `waiting`: connections that go on on this link. */
+  async #logReady(waiting: number): Promise<void> {
     const { engine, remote, log } = this.#options
     const pair = await engine.selectedPair(this.#negotiation.pc)
     const path =
       pair &&
       `${pair.local.type} ${pair.local.address}:${pair.local.port} to ${pair.remote.type} ${pair.remote.address}:${pair.remote.port}`
-    log.info({ peer: remote.peer, owner: shortIdentity(remote.identity), engine: engine.name, path }, 'link ready')
+    const fields = { peer: remote.peer, owner: shortIdentity(remote.identity), engine: engine.name, path }
+    log.info(waiting > 0 ? { ...fields, resumed: waiting } : fields, 'link ready')
   }
 
   #checkLiveness(): void {
@@ -239,7 +260,7 @@ export class Link {
       this.#cutOff(
         new NearportError('link-lost', `nothing came from the other side for ${Math.round(silence / 1000)} s`),
       )
-    } else if (silence >= LIMITS.linkPing / 2) {
+    } else if (silence >= LIMITS.linkPing) {
       this.#send({ type: 'ping' })
     }
   }

@@ -12,5 +12,7 @@ export interface PeerNode {
   readonly sealer: Sealer
   readonly engine: Engine
   readonly signaling: SignalingClient
+  /** ms that connections wait for a new link when theirs is lost */
+  readonly grace: number
   readonly log: Log
 }

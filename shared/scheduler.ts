@@ -3,6 +3,7 @@
  * fairness has to be decided before bytes enter the engine: deficit round robin (Shreedhar and Varghese, 1995) over
  * the streams of all shares, frames that carry no data first, and little buffered in the engine.
  */
+import { concat } from './bytes.ts'
 import { LIMITS } from './limits.ts'
 
 /** What carries messages: a data channel, or a pair in memory. Ordered and reliable. */
@@ -47,12 +48,7 @@ export class MessageWriter {
   }
 
   take(): Uint8Array {
-    const message = new Uint8Array(this.#bytes)
-    let at = 0
-    for (const part of this.#parts) {
-      message.set(part, at)
-      at += part.length
-    }
+    const message = concat(this.#parts)
     this.#parts = []
     this.#bytes = 0
     return message
@@ -76,6 +72,11 @@ export class Lane {
 
   readyData(source: Source): void {
     this.#scheduler.addData(this, source)
+  }
+
+  /** Sends a whole message, before all that is not yet on its way. */
+  send(message: Uint8Array): void {
+    this.#scheduler.send(this, message)
   }
 
   /** The channel is gone: nothing more is sent on it. */
@@ -182,8 +183,10 @@ export class Scheduler {
 
   #flush(lane: Lane): void {
     this.#filling.delete(lane)
-    if (lane.writer.bytes === 0) return
-    const message = lane.writer.take()
+    if (lane.writer.bytes > 0) this.send(lane, lane.writer.take())
+  }
+
+  send(lane: Lane, message: Uint8Array): void {
     this.#buffered += message.length
     this.#busy.add(lane)
     lane.carrier.send(message)

@@ -1,5 +1,4 @@
 /** The share side: it claims names, accepts links from access peers, and hands their streams to the targets. */
-import type { Acceptor } from './channels.ts'
 import { shortIdentity } from './crypto.ts'
 import { NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
@@ -7,6 +6,7 @@ import { Link } from './link.ts'
 import type { ServerMessage } from './messages.ts'
 import type { PeerNode } from './node.ts'
 import type { MuxStream } from './stream.ts'
+import { type Acceptor, Tunnel } from './tunnel.ts'
 
 type SignalMessage = Extract<ServerMessage, { type: 'signal' }>
 
@@ -17,6 +17,8 @@ export class Share {
   readonly #node: PeerNode
   readonly #served = new Map<string, (stream: MuxStream) => void>()
   readonly #sessions = new Map<string, Link>()
+  /** The newest of each process, by its peer id and identity: a process that was started again begins anew. */
+  readonly #tunnels = new Map<string, Tunnel>()
   /** Sessions that were, so that a replayed offer is not answered; a Set keeps the oldest first. */
   readonly #seen = new Set<string>()
   readonly #accept: Acceptor = (name) => this.#served.get(name) ?? null
@@ -49,12 +51,13 @@ export class Share {
     const names = [...this.#served.keys()]
     this.#served.clear()
     const links = [...this.#sessions.values()].map((link) => link.close(reason))
+    for (const tunnel of this.#tunnels.values()) tunnel.close(reason)
     await Promise.all([...links, ...names.map((name) => this.#node.signaling.unclaim(name))])
   }
 
   #withdraw(name: string, reason: NearportError): void {
     this.#served.delete(name)
-    for (const link of this.#sessions.values()) link.withdraw(name, reason)
+    for (const tunnel of this.#tunnels.values()) tunnel.withdraw(name, reason)
   }
 
   #receive(signal: SignalMessage): void {
@@ -88,7 +91,8 @@ export class Share {
       engine,
       stunUrl: signaling.stunUrl(),
       sendSignal: (box) => signaling.signal(session, from, box),
-      accept: this.#accept,
+      tunnelId: null,
+      tunnel: (id) => this.#tunnel(`${from} ${owner}`, id),
       log,
     })
     this.#remember(session)
@@ -97,9 +101,22 @@ export class Share {
       this.#sessions.delete(session)
       signaling.end(session)
       const level = reason.code === 'shutting-down' ? 'info' : 'warn'
-      log[level]({ peer: from, owner: shortIdentity(owner), code: reason.code, reason: reason.message }, 'link closed')
+      const fields = { peer: from, owner: shortIdentity(owner), code: reason.code, reason: reason.message }
+      log[level]({ ...fields, waiting: this.#tunnels.get(`${from} ${owner}`)?.streams ?? 0 }, 'link closed')
     })
     return link
+  }
+
+  #tunnel(process: string, id: string): Tunnel {
+    const known = this.#tunnels.get(process)
+    if (known?.id === id) return known
+    known?.close(new NearportError('peer-reset', 'the other side gave the connections up while there was no path'))
+    const tunnel = new Tunnel(this.#accept, this.#node.grace, id)
+    this.#tunnels.set(process, tunnel)
+    tunnel.closed.then(() => {
+      if (this.#tunnels.get(process) === tunnel) this.#tunnels.delete(process)
+    })
+    return tunnel
   }
 
   #remember(session: string): void {

@@ -3,15 +3,19 @@
  * its own credit, and one RESET that ends both. The owner sets the `on…` callbacks in the turn it gets the stream.
  */
 import { NearportError } from './errors.ts'
-import { DATA_OVERHEAD, encodeDataHeader, encodeFrame, type Frame, type ResetCode } from './frames.ts'
+import { encodeFrame, type Frame, type ResetCode, type ResumeFrame } from './frames.ts'
 import { LIMITS } from './limits.ts'
-import type { Lane, MessageWriter, Source } from './scheduler.ts'
+import { Outgoing } from './outgoing.ts'
+import type { MessageWriter, Source } from './scheduler.ts'
 
-/** What the windows of one link may grow by together; see LIMITS.linkWindowBudget. */
+/** A frame that belongs to a stream both sides know. */
+export type StreamFrame = Exclude<Frame, { type: 'OPEN' | 'SYNC' | 'RESUME' }>
+
+/** What the windows of one tunnel may grow by together; see LIMITS.windowBudget. */
 export class WindowBudget {
   #left: number
 
-  constructor(bytes: number = LIMITS.linkWindowBudget) {
+  constructor(bytes: number = LIMITS.windowBudget) {
     this.#left = bytes
   }
 
@@ -28,9 +32,11 @@ export class WindowBudget {
 
 /** What a stream needs of the mux it belongs to. */
 export interface StreamOwner {
-  readonly lane: Lane
   readonly budget: WindowBudget
-  /** The stream has ended in both directions, or was reset; a RESET of ours has left. */
+  /** The stream has frames to send; does nothing while there is no channel, as all are asked once there is one. */
+  readyControl(stream: MuxStream): void
+  readyData(stream: MuxStream): void
+  /** The stream has ended in both directions, or was reset, and the other side knows. */
   forget(stream: MuxStream): void
 }
 
@@ -50,17 +56,12 @@ export class MuxStream implements Source {
   readonly #owner: StreamOwner
   #closed = false
 
-  // Sending. Offsets count bytes from the beginning of the direction.
-  #queue: Uint8Array[] = []
-  #queuedBytes = 0
-  #sent = 0
-  #limit: number = LIMITS.initialWindow
-  #farTaken = 0
+  readonly #out: Outgoing
   #mustOpen: boolean
-  #ending = false
-  #finSent = false
   #pausedWriter = false
+  /** Kept until the other side has acknowledged it. */
   #resetFrame: Uint8Array | null = null
+  #resetSent = false
 
   // Receiving.
   #received = 0
@@ -68,6 +69,7 @@ export class MuxStream implements Source {
   #window: number = LIMITS.initialWindow
   #granted: number = LIMITS.initialWindow
   #finReceived = false
+  #ackDue = false
   /** The far side came close to its limit since the window was last looked at. */
   #pressed = false
   #windowMark = 0
@@ -75,26 +77,26 @@ export class MuxStream implements Source {
   constructor(owner: StreamOwner, id: number, opener: boolean) {
     this.#owner = owner
     this.id = id
+    this.#out = new Outgoing(id)
     this.#mustOpen = opener
-    if (opener) owner.lane.readyControl(this)
+    if (opener) owner.readyControl(this)
   }
 
   /** Queues bytes (kept, not copied). False: enough is queued, go on after `ondrain`. */
   write(bytes: Uint8Array): boolean {
     if (this.#closed || bytes.length === 0) return true
-    if (this.#ending) throw new NearportError('internal', 'write after end')
-    this.#queue.push(bytes)
-    this.#queuedBytes += bytes.length
-    this.#owner.lane.readyData(this)
-    this.#pausedWriter = this.#queuedBytes >= LIMITS.streamQueue
+    if (this.#out.ending) throw new NearportError('internal', 'write after end')
+    this.#out.push(bytes)
+    this.#owner.readyData(this)
+    this.#pausedWriter = this.#out.queued >= LIMITS.streamQueue
     return !this.#pausedWriter
   }
 
   /** Ends our direction after what was written; the other goes on. */
   end(): void {
-    if (this.#closed || this.#ending) return
-    this.#ending = true
-    this.#owner.lane.readyData(this)
+    if (this.#closed || this.#out.ending) return
+    this.#out.end()
+    this.#owner.readyData(this)
   }
 
   /** Ends both directions at once, and tells the other side why. */
@@ -103,7 +105,7 @@ export class MuxStream implements Source {
     // The other side does not know a stream whose OPEN never left.
     if (!this.#mustOpen) {
       this.#resetFrame = encodeFrame({ type: 'RESET', stream: this.id, code, text })
-      this.#owner.lane.readyControl(this)
+      this.#owner.readyControl(this)
     }
     this.#close()
   }
@@ -114,23 +116,26 @@ export class MuxStream implements Source {
     this.#taken += bytes
     this.#growWindow()
     if (this.#finReceived) return
-    if (this.#taken + this.#window - this.#granted >= this.#window / 4) this.#owner.lane.readyControl(this)
+    if (this.#taken + this.#window - this.#granted >= this.#window / 4) this.#owner.readyControl(this)
   }
 
   // ── what the scheduler calls ────────────────────────────────────────────────────────────────────────────────
 
   writeControl(message: MessageWriter): void {
-    if (this.#resetFrame !== null) {
+    if (this.#resetFrame !== null && !this.#resetSent) {
       message.append(this.#resetFrame)
-      this.#resetFrame = null
-      this.#owner.forget(this)
+      this.#resetSent = true
     }
     if (this.#closed) return
     if (this.#mustOpen) {
       message.append(encodeFrame({ type: 'OPEN', stream: this.id }))
       this.#mustOpen = false
     }
-    if (this.#taken + this.#window > this.#granted && !this.#finReceived) {
+    if (this.#ackDue) {
+      message.append(encodeFrame({ type: 'ACK', stream: this.id, of: 'FIN' }))
+      this.#ackDue = false
+      this.#closeIfDone()
+    } else if (this.#taken + this.#window > this.#granted && !this.#finReceived) {
       this.#granted = this.#taken + this.#window
       message.append(encodeFrame({ type: 'CREDIT', stream: this.id, taken: this.#taken, window: this.#window }))
     }
@@ -139,56 +144,41 @@ export class MuxStream implements Source {
   writeData(message: MessageWriter, limit: number): number {
     if (this.#closed) return 0
     const before = message.bytes
-    let bytes = Math.min(this.#queuedBytes, this.#limit - this.#sent, limit, message.room - DATA_OVERHEAD)
-    if (bytes > 0) {
-      message.append(encodeDataHeader(this.id, this.#sent, bytes))
-      this.#sent += bytes
-      this.#queuedBytes -= bytes
-      while (bytes > 0) bytes -= this.#shift(message, bytes)
-    }
-    if (this.#ending && !this.#finSent && this.#queuedBytes === 0 && message.room >= DATA_OVERHEAD) {
-      message.append(encodeFrame({ type: 'FIN', stream: this.id, offset: this.#sent }))
-      this.#finSent = true
-      this.#closeIfDone()
-    }
-    if (this.#pausedWriter && this.#queuedBytes <= LIMITS.streamQueue / 2) {
+    this.#out.write(message, limit)
+    if (this.#pausedWriter && this.#out.queued <= LIMITS.streamQueue / 2) {
       this.#pausedWriter = false
       this.ondrain()
     }
     return message.bytes - before
   }
 
-  /** Appends at most `bytes` of the first queued chunk. */
-  #shift(message: MessageWriter, bytes: number): number {
-    const [first] = this.#queue
-    if (first === undefined) throw new NearportError('internal', 'the queue of a stream is shorter than its count')
-    if (first.length <= bytes) {
-      this.#queue.shift()
-      message.append(first)
-      return first.length
-    }
-    this.#queue[0] = first.subarray(bytes)
-    message.append(first.subarray(0, bytes))
-    return bytes
-  }
-
   // ── what the mux calls ──────────────────────────────────────────────────────────────────────────────────────
 
   /** A frame of this stream arrived. Throws `frame-malformed` or `credit-overrun`: the other side is to be cut off. */
-  receive(frame: Exclude<Frame, { type: 'OPEN' }>): void {
-    if (this.#closed) return
+  receive(frame: StreamFrame): void {
+    if (this.#closed) {
+      // Both sides may reset at once, and neither then waits for the other.
+      if (frame.type === 'RESET' || (frame.type === 'ACK' && frame.of === 'RESET')) this.#owner.forget(this)
+      return
+    }
     switch (frame.type) {
       case 'DATA':
         this.#receiveData(frame.offset, frame.payload)
         break
       case 'CREDIT':
-        this.#receiveCredit(frame.taken, frame.window)
+        this.#check(this.#out.credit(frame.taken, frame.window))
+        if (this.#out.queued > 0) this.#owner.readyData(this)
         break
       case 'FIN':
         this.#receiveFin(frame.offset)
         break
       case 'RESET':
         this.fail(new NearportError(frame.code, frame.text))
+        break
+      case 'ACK':
+        if (frame.of !== 'FIN') throw this.#malformed('acknowledged a reset that was not sent')
+        this.#check(this.#out.ackFin())
+        this.#closeIfDone()
     }
   }
 
@@ -197,6 +187,45 @@ export class MuxStream implements Source {
     if (this.#closed) return
     this.onreset(reason)
     this.#close()
+  }
+
+  // ── when one channel takes the place of another ─────────────────────────────────────────────────────────────
+
+  /** How far we got in what the other side sends. */
+  resumeFrame(): ResumeFrame {
+    if (!this.#finReceived) this.#granted = this.#taken + this.#window
+    const [window, reset] = [this.#granted - this.#taken, this.#resetFrame !== null]
+    const [received, taken, fin] = [this.#received, this.#taken, this.#finReceived]
+    return { type: 'RESUME', stream: this.id, received, taken, window, fin, reset }
+  }
+
+  /** How far the other side got: all after that is sent again. Throws `frame-malformed`. */
+  resume({ received, taken, window, fin, reset }: ResumeFrame): void {
+    this.#resetSent = false
+    if (this.#closed || reset) return
+    if (taken > received) throw this.#malformed(`took ${taken} of ${received} bytes`)
+    this.#check(this.#out.credit(taken, window))
+    this.#check(this.#out.rewind(received, fin))
+    this.#closeIfDone()
+  }
+
+  /** The other side never heard of this stream: it is opened again. Throws `frame-malformed`. */
+  reopen(): void {
+    if (this.#closed) {
+      this.#owner.forget(this)
+      return
+    }
+    if (this.#received > 0) throw this.#malformed('forgot a stream it had answered on')
+    this.#check(this.#out.rewind(0, false))
+    this.#mustOpen = true
+  }
+
+  /** The other side knew this stream, and is done with it. */
+  forgotten(): void {
+    // It keeps a stream that it reset until we acknowledge that, so that what both sides ended has ended in order.
+    if (this.#closed) this.#owner.forget(this)
+    else if (this.#out.finSent && this.#finReceived) this.#close()
+    else this.fail(new NearportError('peer-reset', 'the other side ended the connection while there was no path'))
   }
 
   #receiveData(offset: number, payload: Uint8Array): void {
@@ -211,20 +240,18 @@ export class MuxStream implements Source {
     this.ondata(payload)
   }
 
-  #receiveCredit(taken: number, window: number): void {
-    if (taken < this.#farTaken || taken > this.#sent) throw this.#malformed(`took ${taken} bytes of ${this.#sent}`)
-    if (window > LIMITS.maximumWindow || taken + window < this.#limit) throw this.#malformed('took credit back')
-    this.#farTaken = taken
-    this.#limit = taken + window
-    if (this.#queuedBytes > 0) this.#owner.lane.readyData(this)
-  }
-
   #receiveFin(offset: number): void {
     if (this.#finReceived) throw this.#malformed('sent a second FIN')
     if (offset !== this.#received) throw this.#malformed(`ended at ${offset} after ${this.#received} bytes`)
     this.#finReceived = true
+    this.#ackDue = true
+    this.#owner.readyControl(this)
     this.onend()
-    this.#closeIfDone()
+  }
+
+  /** Throws what is wrong, if anything is. */
+  #check(wrong: string | null): void {
+    if (wrong !== null) throw this.#malformed(wrong)
   }
 
   #malformed(what: string): NearportError {
@@ -246,16 +273,15 @@ export class MuxStream implements Source {
   }
 
   #closeIfDone(): void {
-    if (this.#finSent && this.#finReceived) this.#close()
+    if (this.#out.finAcked && this.#finReceived && !this.#ackDue) this.#close()
   }
 
   #close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#queue = []
-    this.#queuedBytes = 0
+    this.#out.clear()
     this.#owner.budget.give(this.#window - LIMITS.initialWindow)
-    // Until its RESET has left it counts, so that who opens streams and never reads cannot make us queue without end.
+    // Until its RESET is acknowledged it counts: who opens streams and never reads cannot make us queue without end.
     if (this.#resetFrame === null) this.#owner.forget(this)
     this.onclose()
   }

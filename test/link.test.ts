@@ -77,7 +77,7 @@ describe.each(pairs)('access on %s, share on %s', (_one, _other, engine, shareEn
     }
     const links = pair(engine, { shareEngine, accept: (name) => (name === 'nobody' ? null : accept(name)) })
     const echo = async (name: string, size: number) => {
-      const stream = (await links.access.open(name)).open()
+      const stream = (await links.tunnels.access.open(name)).open()
       const sent = randomBytes(size)
       const chunks: Uint8Array[] = []
       const ended = new Promise<void>((resolve, reject) => {
@@ -95,12 +95,12 @@ describe.each(pairs)('access on %s, share on %s', (_one, _other, engine, shareEn
     }
     await Promise.all([echo('pc1', 3_000_000), echo('pc2', 1), echo('pc3', 65_521)])
     expect(seen.sort()).toEqual(['pc1', 'pc2', 'pc3'])
-    await expect(links.access.open('nobody')).rejects.toMatchObject({ code: 'name-offline' })
+    await expect(links.tunnels.access.open('nobody')).rejects.toMatchObject({ code: 'name-offline' })
   })
 
   test('closing one side closes the other with the reason, and resets its streams', async () => {
     const links = pair(engine, { shareEngine })
-    const stream = (await links.access.open('pc1')).open()
+    const stream = (await links.tunnels.access.open('pc1')).open()
     const reset = new Promise<NearportError>((resolve) => {
       stream.onreset = resolve
     })
@@ -111,8 +111,8 @@ describe.each(pairs)('access on %s, share on %s', (_one, _other, engine, shareEn
 
   test('a name that is withdrawn resets its streams; the other shares go on', async () => {
     const links = pair(engine, { shareEngine })
-    const [one, two] = [await links.access.open('pc1'), await links.access.open('pc2')]
-    links.share.withdraw('pc1', new NearportError('displaced', 'served elsewhere now'))
+    const [one, two] = [await links.tunnels.access.open('pc1'), await links.tunnels.access.open('pc2')]
+    links.tunnels.share.withdraw('pc1', new NearportError('displaced', 'served elsewhere now'))
     expect((await one.closed).code).toBe('displaced')
     expect(() => two.open()).not.toThrow()
   })
@@ -247,7 +247,11 @@ describe.each(names)('a peer (%s)', (_name, engine) => {
   })
 
   test.each([
-    ['opens a share before the proof', encodeControl({ type: 'open', channel: 1, name: 'pc1' }), 'message-malformed'],
+    [
+      'opens a share before the proof',
+      encodeControl({ type: 'open', channel: 1, name: 'pc1', resume: false }),
+      'message-malformed',
+    ],
     ['sends something else than JSON', Buffer.from('{'), 'message-malformed'],
     ['sends too much', Buffer.alloc(5000, 0x20), 'message-malformed'],
     ['says nothing', null, 'proof-timeout'],

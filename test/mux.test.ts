@@ -93,11 +93,11 @@ describe('a stream', () => {
     expect(drained).toBe(1)
   })
 
-  test('a link takes no more streams than LIMITS.streamsPerLink', async () => {
+  test('a link takes no more streams than LIMITS.streamsPerTunnel', async () => {
     const { access, accepted } = muxPair()
-    for (let i = 0; i < LIMITS.streamsPerLink; i++) access.open()
+    for (let i = 0; i < LIMITS.streamsPerTunnel; i++) access.open()
     await settle()
-    expect(accepted).toHaveLength(LIMITS.streamsPerLink)
+    expect(accepted).toHaveLength(LIMITS.streamsPerTunnel)
     expect(() => access.open()).toThrow(expect.objectContaining({ code: 'too-many-streams' }))
     accepted[7]?.reset('peer-reset', '')
     await settle()

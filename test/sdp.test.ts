@@ -82,7 +82,7 @@ describe('a signal that is not one is refused', () => {
 
 describe('control messages', () => {
   test('come back as they were', () => {
-    const open = { type: 'open', channel: 7, name: 'pc1' } as const
+    const open = { type: 'open', channel: 7, name: 'pc1', resume: false } as const
     expect(parseControl(encodeControl(open))).toEqual(open)
     expect(isBye(encodeControl(open))).toBe(false)
     expect(isBye(encodeControl({ type: 'bye', code: 'shutting-down', message: '' }))).toBe(true)

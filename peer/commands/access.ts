@@ -8,7 +8,7 @@ import { Config } from '../config.ts'
 import type { EngineChoice } from '../engines/index.ts'
 import { startPeer, stopPeer } from '../runtime.ts'
 import { untilStopped } from '../stop.ts'
-import { type CommandContext, engineOption, headlessOption, parseNames, wholeNumber } from './options.ts'
+import { type CommandContext, engineOption, graceOption, headlessOption, parseNames, wholeNumber } from './options.ts'
 
 interface AccessOptions {
   readonly bind: readonly string[]
@@ -17,6 +17,7 @@ interface AccessOptions {
   readonly autoStartPort: number
   readonly autoEndPort: number
   readonly engine: EngineChoice
+  readonly grace: number
   readonly json?: true
 }
 
@@ -33,6 +34,7 @@ export function registerAccessCommands(program: Command, context: CommandContext
     .option('--auto-start-port <port>', 'first port for --auto', port, 9901)
     .option('--auto-end-port <port>', 'last port for --auto', port, 9999)
     .addOption(engineOption())
+    .addOption(graceOption())
     .addOption(headlessOption())
     .option('--json', 'print the ports as JSON')
     .action((names: string[], options: AccessOptions) => accessPrivate(names, options, context))
@@ -56,7 +58,7 @@ async function accessPrivate(texts: readonly string[], options: AccessOptions, c
   const range = autoRange(options)
   const config = new Config()
   const log = context.log()
-  const node = await startPeer(config, options.engine, log)
+  const node = await startPeer(config, { engine: options.engine, grace: options.grace * 1000 }, log)
   const access = new Access(node)
   const listeners = new Binds(access, log)
   const serving = async () => {

@@ -1,5 +1,6 @@
 /** Parsers and options that several commands use. */
 import { InvalidArgumentError, Option } from 'commander'
+import { LIMITS } from '../../shared/limits.ts'
 import type { Log } from '../../shared/log.ts'
 import { parseName } from '../../shared/names.ts'
 
@@ -28,6 +29,12 @@ export const maxConnectionsOption = () =>
   new Option('--max-connections <n>', 'TCP connections to the target at once; further ones wait in order').argParser(
     wholeNumber(1, 65_535),
   )
+
+/** In seconds; the rest of the program counts in ms. */
+export const graceOption = () =>
+  new Option('--grace <seconds>', 'how long connections wait for a path that was lost; 0: not at all')
+    .argParser(wholeNumber(0, LIMITS.graceMost / 1000))
+    .default(LIMITS.grace / 1000)
 
 export function wholeNumber(least: number, most: number): (text: string) => number {
   return (text) => {

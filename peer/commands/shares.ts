@@ -15,6 +15,7 @@ import {
   backendModeOption,
   type CommandContext,
   engineOption,
+  graceOption,
   headlessOption,
   maxConnectionsOption,
   parseNames,
@@ -24,6 +25,7 @@ interface ShareOptions {
   readonly uniqueName?: string
   readonly maxConnections?: number
   readonly engine: EngineChoice
+  readonly grace: number
   readonly json?: true
 }
 
@@ -54,6 +56,7 @@ export function registerShareCommands(program: Command, context: CommandContext)
     .argument('<names...>')
     .addOption(maxConnectionsOption())
     .addOption(engineOption())
+    .addOption(graceOption())
     .addOption(headlessOption())
     .option('--json', 'print what is served as JSON')
     .action((names: string[], options: ShareOptions) => shareReserved(names, options, context))
@@ -65,6 +68,7 @@ export function registerShareCommands(program: Command, context: CommandContext)
     .addOption(backendModeOption())
     .addOption(maxConnectionsOption())
     .addOption(engineOption())
+    .addOption(graceOption())
     .addOption(headlessOption())
     .option('--json', 'print what is served as JSON')
     .action((target: string, options: ShareOptions) => sharePrivate(target, options, context))
@@ -124,7 +128,7 @@ async function serve(
   { log: makeLog }: CommandContext,
 ): Promise<void> {
   const log = makeLog()
-  const node = await startPeer(config, options.engine, log)
+  const node = await startPeer(config, { engine: options.engine, grace: options.grace * 1000 }, log)
   const share = new Share(node)
   const left = new Set(shares.keys())
   const allDisplaced = deferred<never>()

@@ -1,11 +1,11 @@
 /** Two links in this process, and whoever carries their sealed signals: the tests play the signaling server. */
 import { nanoid } from 'nanoid'
 import { loadEngine } from '../../peer/engines/index.ts'
-import type { Acceptor } from '../../shared/channels.ts'
 import { type Bytes, Identity, randomBytes, Sealer } from '../../shared/crypto.ts'
 import type { Engine } from '../../shared/engine.ts'
 import { Link, type LinkOptions } from '../../shared/link.ts'
 import type { Log } from '../../shared/log.ts'
+import { type Acceptor, Tunnel } from '../../shared/tunnel.ts'
 
 const quiet = () => undefined
 export const silentLog: Log = { debug: quiet, info: quiet, warn: quiet, error: quiet }
@@ -54,15 +54,28 @@ export interface Scene {
   /** What the server does with what the access side, and the share side, send. */
   readonly up?: Carry
   readonly down?: Carry
+  /** What the links carry; new ones without. */
+  readonly tunnels?: Tunnels
   readonly change?: { readonly access?: Partial<LinkOptions>; readonly share?: Partial<LinkOptions> }
 }
 
+export interface Tunnels {
+  readonly access: Tunnel
+  readonly share: Tunnel
+}
+
+export const newTunnels = (accept: Acceptor = () => () => undefined, grace = 0): Tunnels => ({
+  access: new Tunnel(null, grace),
+  share: new Tunnel(accept, grace),
+})
+
 const honest: Carry = (box, deliver) => deliver(box)
 
-export function linkPair(scene: Scene): { access: Link; share: Link } {
+export function linkPair(scene: Scene): { access: Link; share: Link; tunnels: Tunnels } {
   const { engine, network, access, share, session = nanoid(), up = honest, down = honest, change } = scene
   const common = { session, networkKey: network.key, sealer: network.sealer, stunUrl: null, log: silentLog }
   const known = ({ peer, identity }: Member) => ({ peer, identity: identity.publicKey })
+  const tunnels = scene.tunnels ?? newTunnels(scene.accept)
   const links: { access?: Link; share?: Link } = {}
   links.share = new Link({
     ...common,
@@ -70,7 +83,8 @@ export function linkPair(scene: Scene): { access: Link; share: Link } {
     engine: scene.shareEngine ?? engine,
     self: share,
     remote: known(access),
-    accept: scene.accept ?? (() => () => undefined),
+    tunnelId: null,
+    tunnel: () => tunnels.share,
     sendSignal: (box) => down(box, (carried) => links.access?.receiveSignal(carried)),
     ...change?.share,
   })
@@ -80,9 +94,10 @@ export function linkPair(scene: Scene): { access: Link; share: Link } {
     engine,
     self: access,
     remote: known(share),
-    accept: null,
+    tunnelId: tunnels.access.id,
+    tunnel: () => tunnels.access,
     sendSignal: (box) => up(box, (carried) => links.share?.receiveSignal(carried)),
     ...change?.access,
   })
-  return { access: links.access, share: links.share }
+  return { access: links.access, share: links.share, tunnels }
 }

@@ -91,8 +91,11 @@ export function muxPair({ manual = false, highWater = 256 * 1024, autoTake = () 
   const accept = (stream: MuxStream) => {
     accepted.push(Object.assign(stream, { sink: sink(stream, autoTake(accepted.length)) }))
   }
-  const access = new Mux(new Scheduler(highWater).addLane(up), shared(), null)
-  const share = new Mux(new Scheduler(highWater).addLane(down), shared(), accept)
+  const access = new Mux(shared(), null)
+  const share = new Mux(shared(), accept)
+  access.attach(new Scheduler(highWater).addLane(up), false)
+  share.attach(new Scheduler(highWater).addLane(down), false)
+  for (const mux of [access, share]) mux.start()
 
   /** Moves one message a way. False when nothing was left to move. */
   const deliverOne = async () => {

@@ -41,6 +41,8 @@ export interface LogLine {
 export interface ShareOptions {
   readonly engine?: EngineName
   readonly maxConnections?: number
+  /** seconds */
+  readonly grace?: number
   /** `share private` of one name instead of `share reserved` */
   readonly ephemeral?: boolean
   readonly env?: NodeJS.ProcessEnv | undefined
@@ -48,6 +50,8 @@ export interface ShareOptions {
 
 export interface AccessOptions {
   readonly engine?: EngineName
+  /** seconds */
+  readonly grace?: number
   readonly env?: NodeJS.ProcessEnv | undefined
 }
 
@@ -84,6 +88,13 @@ export class Peer {
 
 export interface Access extends Peer {
   readonly ports: Readonly<Record<string, number>>
+}
+
+function engineAndGrace({ engine, grace }: { engine?: EngineName | undefined; grace?: number | undefined }): string[] {
+  return [
+    ...(engine === undefined ? [] : ['--engine', engine]),
+    ...(grace === undefined ? [] : ['--grace', String(grace)]),
+  ]
 }
 
 export class Network {
@@ -156,11 +167,11 @@ export class Network {
   /** Reserves what is not reserved yet, and serves it. `targets`: HOST:PORT by name. */
   async share(
     targets: Readonly<Record<string, string>>,
-    { engine, maxConnections, ephemeral = false, env }: ShareOptions = {},
+    { engine, maxConnections, grace, ephemeral = false, env }: ShareOptions = {},
   ): Promise<Peer> {
     const names = Object.keys(targets)
     const options = [
-      ...(engine === undefined ? [] : ['--engine', engine]),
+      ...engineAndGrace({ engine, grace }),
       ...(maxConnections === undefined ? [] : ['--max-connections', String(maxConnections)]),
     ]
     const [[name = '', target = ''] = []] = Object.entries(targets)
@@ -176,9 +187,9 @@ export class Network {
   }
 
   /** Access to names on ports that are free, once a link is up. */
-  async access(names: readonly string[], { engine, env }: AccessOptions = {}): Promise<Access> {
+  async access(names: readonly string[], { env, ...rest }: AccessOptions = {}): Promise<Access> {
     const binds = names.flatMap((name) => ['--bind', `${name}=127.0.0.1:0`])
-    const options = engine === undefined ? [] : ['--engine', engine]
+    const options = engineAndGrace(rest)
     const args = ['--log-json', 'access', 'private', ...names, ...binds, ...options, '--json']
     const child = this.start('access', args, { env })
     const printed = await child.until('its ports', ({ stdout }) => stdout[0])

@@ -1,0 +1,173 @@
+/**
+ * All that two peer processes carry between them: the mux of each share. A tunnel goes over one link after another;
+ * while there is none it waits for one, so that the TCP connections on both sides do not notice.
+ */
+import { nanoid } from 'nanoid'
+import { type Deferred, deferred } from './deferred.ts'
+import { NearportError } from './errors.ts'
+import { LIMITS } from './limits.ts'
+import { Mux, StreamCount } from './mux.ts'
+import { type MuxStream, WindowBudget } from './stream.ts'
+
+/** How the share side takes streams of a name; null when it does not serve the name. */
+export type Acceptor = (name: string) => ((stream: MuxStream) => void) | null
+
+/** What a tunnel needs of the channels of a link. */
+export interface Carriage {
+  /** Access side: makes the channel of a mux, and announces it. */
+  carry(channel: number, name: string, mux: Mux, resume: boolean): void
+  /** Share side: tells the other one that a name is served no longer. */
+  refuse(channel: number, reason: NearportError): void
+  /** Another link carries the tunnel now. */
+  replaced(): void
+}
+
+interface Share {
+  readonly name: string
+  readonly mux: Mux
+  readonly opened: Deferred<Mux>
+  isOpen: boolean
+}
+
+export class Tunnel {
+  /** Resolves when the tunnel is closed, with the reason. */
+  readonly closed: Promise<NearportError>
+  readonly id: string
+  readonly #accept: Acceptor | null
+  readonly #grace: number
+  readonly #ended = deferred<NearportError>()
+  readonly #counts = { budget: new WindowBudget(), count: new StreamCount() }
+  /** By the number of their channel, which is the same on every link. */
+  readonly #shares = new Map<number, Share>()
+  #carriage: Carriage | null = null
+  #graceTimer: ReturnType<typeof setTimeout> | undefined
+  #lastChannel = 0
+  #closed: NearportError | null = null
+
+  /**
+   * `accept` is null on the access side, which makes the `id`. `grace`: ms to wait for another link; with 0 none is
+   * waited for.
+   */
+  constructor(accept: Acceptor | null, grace: number, id: string = nanoid()) {
+    this.id = id
+    this.closed = this.#ended.promise
+    this.#accept = accept
+    this.#grace = grace
+  }
+
+  get isClosed(): boolean {
+    return this.#closed !== null
+  }
+
+  /** Connections that are open, or whose end the other side does not know of yet. */
+  get streams(): number {
+    return this.#counts.count.now
+  }
+
+  /** Access side: the mux of a name, once the other side serves it here. Rejects with its refusal. */
+  async open(name: string): Promise<Mux> {
+    if (this.#closed !== null) throw this.#closed
+    if (this.#shares.size >= LIMITS.sharesPerTunnel) {
+      throw new NearportError('too-many-shares', `${LIMITS.sharesPerTunnel} shares of this peer are open already`)
+    }
+    if (this.#lastChannel >= LIMITS.sharesPerTunnel) {
+      // Names that came and went have used them up: the next tunnel begins anew.
+      this.close(new NearportError('shutting-down', 'the tunnel has used up its channel numbers'))
+      throw this.#closed
+    }
+    const channel = ++this.#lastChannel
+    const { mux, opened } = this.#add(channel, name, null)
+    this.#carriage?.carry(channel, name, mux, false)
+    return opened.promise
+  }
+
+  /** Access side: the other side opened the channel. */
+  opened(channel: number): void {
+    const share = this.#shares.get(channel)
+    if (share === undefined) return
+    share.isOpen = true
+    share.opened.resolve(share.mux)
+  }
+
+  /** Share side: the mux for a channel that was announced. Throws why it is refused. */
+  accept(channel: number, name: string, resume: boolean): Mux {
+    const accept = this.#accept?.(name) ?? null
+    if (accept === null) throw new NearportError('name-offline', `"${name}" is not served here`)
+    const known = this.#shares.get(channel)
+    if (!resume) {
+      if (known !== undefined) throw new NearportError('message-malformed', `channel ${channel} was opened twice`)
+      const share = this.#add(channel, name, accept)
+      share.isOpen = true
+      return share.mux
+    }
+    if (known?.name === name) return known.mux
+    throw new NearportError('resume-refused', `the connections to "${name}" were given up before the path came back`)
+  }
+
+  /** A mux ends: the other side refused it, or serves it no longer. */
+  end(channel: number, reason: NearportError): void {
+    const share = this.#shares.get(channel)
+    if (share === undefined) return
+    this.#shares.delete(channel)
+    share.opened.reject(reason)
+    share.mux.close(reason)
+  }
+
+  /** A name is served by this peer no longer. */
+  withdraw(name: string, reason: NearportError): void {
+    for (const [channel, share] of this.#shares) {
+      if (share.name !== name) continue
+      this.#carriage?.refuse(channel, reason)
+      this.end(channel, reason)
+    }
+  }
+
+  /** A link is ready, and carries the tunnel from now on. */
+  attach(carriage: Carriage): void {
+    const before = this.#carriage
+    clearTimeout(this.#graceTimer)
+    this.#carriage = carriage
+    for (const { mux } of this.#shares.values()) mux.detach()
+    before?.replaced()
+    if (this.#accept !== null) return
+    for (const [channel, { name, mux, isOpen }] of this.#shares) carriage.carry(channel, name, mux, isOpen)
+  }
+
+  /** A link is over. Only its loss is waited out: whoever ends it on purpose ends the tunnel. */
+  detach(carriage: Carriage, reason: NearportError): void {
+    if (carriage !== this.#carriage) return
+    this.#carriage = null
+    if (reason.code !== 'link-lost' || this.#grace === 0) {
+      this.close(reason)
+      return
+    }
+    for (const { mux } of this.#shares.values()) mux.detach()
+    this.failUnopened(reason)
+    this.#graceTimer = setTimeout(() => {
+      this.close(new NearportError('link-lost', `no new link within ${this.#grace / 1000} s after: ${reason.message}`))
+    }, this.#grace)
+  }
+
+  /** A link could not be made or was lost: what was never open has nothing to wait for. */
+  failUnopened(reason: NearportError): void {
+    for (const [channel, { isOpen }] of this.#shares) if (!isOpen) this.end(channel, reason)
+  }
+
+  /** Resets every connection, with this reason. */
+  close(reason: NearportError): void {
+    if (this.#closed !== null) return
+    this.#closed = reason
+    clearTimeout(this.#graceTimer)
+    for (const channel of this.#shares.keys()) this.end(channel, reason)
+    this.#ended.resolve(reason)
+  }
+
+  #add(channel: number, name: string, accept: ((stream: MuxStream) => void) | null): Share {
+    const share: Share = { name, mux: new Mux(this.#counts, accept), opened: deferred<Mux>(), isOpen: false }
+    // Whoever opens it waits for it; on the share side nobody does.
+    share.opened.promise.catch(() => undefined)
+    share.mux.closed.then((reason) => this.end(channel, reason))
+    this.#shares.set(channel, share)
+    return share
+  }
+}

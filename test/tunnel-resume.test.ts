@@ -1,0 +1,148 @@
+/** A tunnel that goes from one link to the next, over each engine. */
+import { randomBytes } from 'node:crypto'
+import type { Engine } from '../shared/engine.ts'
+import { NearportError } from '../shared/errors.ts'
+import type { Link } from '../shared/link.ts'
+import type { MuxStream } from '../shared/stream.ts'
+import {
+  availableEngines,
+  linkPair,
+  type Member,
+  type Network,
+  newMember,
+  newNetwork,
+  newTunnels,
+  type Tunnels,
+} from './support/links.ts'
+
+const MINUTE = 60_000
+const JOB = randomBytes(6 * 1024 * 1024)
+const engines = await availableEngines()
+let network: Network
+let access: Member
+let share: Member
+const made: Link[] = []
+const opened: Tunnels[] = []
+
+beforeAll(async () => {
+  ;[network, access, share] = await Promise.all([newNetwork(), newMember(), newMember()])
+})
+afterEach(async () => {
+  const reason = new NearportError('shutting-down', 'the test is over')
+  await Promise.all(made.splice(0).map((link) => link.close(reason)))
+  for (const tunnels of opened.splice(0)) for (const tunnel of [tunnels.access, tunnels.share]) tunnel.close(reason)
+})
+afterAll(async () => {
+  for (const engine of engines) await engine.close()
+})
+
+async function link(engine: Engine, tunnels: Tunnels) {
+  const links = linkPair({ engine, network, access, share, tunnels })
+  made.push(links.access, links.share)
+  opened.push(tunnels)
+  await Promise.all([links.access.ready, links.share.ready])
+  return links
+}
+
+const lost = () => new NearportError('link-lost', 'the cable was pulled')
+
+/** The share side of a printer that says when it has the first `bytes`, and answers with all it got. */
+function echo(bytes: number) {
+  const chunks: Uint8Array[] = []
+  let told = (): void => undefined
+  const some = new Promise<void>((resolve) => {
+    told = resolve
+  })
+  const accept = () => (stream: MuxStream) => {
+    stream.ondata = (chunk) => {
+      chunks.push(chunk.slice())
+      stream.taken(chunk.length)
+      if (chunks.reduce((sum, { length }) => sum + length, 0) >= bytes) told()
+    }
+    stream.onend = () => {
+      for (const chunk of chunks) stream.write(chunk)
+      stream.end()
+    }
+  }
+  return { accept, some }
+}
+
+/** What comes back on a stream; rejects if it is reset. */
+function answer(stream: MuxStream): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  return new Promise((resolve, reject) => {
+    stream.ondata = (chunk) => {
+      chunks.push(chunk.slice())
+      stream.taken(chunk.length)
+    }
+    stream.onend = () => resolve(Buffer.concat(chunks))
+    stream.onreset = reject
+  })
+}
+
+describe.each(engines.map((engine) => [engine.name, engine] as const))('%s', (_name, engine) => {
+  test('a job under way when its link is lost goes on on the next, in both directions', async () => {
+    const { accept, some } = echo(JOB.length / 3)
+    const tunnels = newTunnels(accept, MINUTE)
+    const first = await link(engine, tunnels)
+    const stream = (await tunnels.access.open('pc1')).open()
+    const back = answer(stream)
+    stream.write(JOB)
+    stream.end()
+    await some
+    await first.access.close(lost())
+    expect(tunnels.share.streams).toBe(1)
+    await link(engine, tunnels)
+    expect((await back).equals(JOB)).toBe(true)
+  })
+
+  test('a newer link takes the tunnel over from one that is up', async () => {
+    const { accept, some } = echo(1)
+    const tunnels = newTunnels(accept, MINUTE)
+    const first = await link(engine, tunnels)
+    const stream = (await tunnels.access.open('pc1')).open()
+    const back = answer(stream)
+    stream.write(JOB)
+    stream.end()
+    await some
+    await link(engine, tunnels)
+    expect((await first.share.closed).code).toBe('link-lost')
+    expect((await back).equals(JOB)).toBe(true)
+  })
+
+  test('what was given up, or belongs to a process that is gone, is reset and never resumed', async () => {
+    const tunnels = newTunnels(undefined, MINUTE)
+    const first = await link(engine, tunnels)
+    const stream = (await tunnels.access.open('pc1')).open()
+    const reset = answer(stream).catch((reason: NearportError) => reason.code)
+    stream.write(JOB)
+    await first.access.close(lost())
+    await link(engine, { access: tunnels.access, share: newTunnels().share })
+    expect(await reset).toBe('resume-refused')
+    expect(tunnels.access.streams).toBe(0)
+    // The name itself is open to new connections.
+    await expect(tunnels.access.open('pc1')).resolves.toBeDefined()
+  })
+
+  test('after the grace time every connection is reset, on both sides', async () => {
+    const tunnels = newTunnels(undefined, 10)
+    const first = await link(engine, tunnels)
+    const stream = (await tunnels.access.open('pc1')).open()
+    const reset = answer(stream).catch((reason: NearportError) => reason)
+    stream.write(JOB)
+    await first.access.close(lost())
+    expect(await reset).toMatchObject({ code: 'link-lost', message: expect.stringContaining('the cable was pulled') })
+    expect((await tunnels.share.closed).code).toBe('link-lost')
+    expect([tunnels.access.streams, tunnels.share.streams]).toEqual([0, 0])
+  })
+
+  test('a side that ends the link on purpose ends the tunnel', async () => {
+    const tunnels = newTunnels(undefined, MINUTE)
+    const first = await link(engine, tunnels)
+    const stream = (await tunnels.access.open('pc1')).open()
+    const reset = answer(stream).catch((reason: NearportError) => reason.code)
+    await first.share.close(new NearportError('shutting-down', 'stopped'))
+    expect(await reset).toBe('shutting-down')
+    expect((await tunnels.share.closed).code).toBe('shutting-down')
+  })
+})
