@@ -38,8 +38,13 @@ export interface LogLine {
   readonly [field: string]: unknown
 }
 
-export interface ShareOptions {
+export interface PeerOptions {
+  /** the configuration folder; default: "share" or "access" */
+  readonly home?: string
   readonly engine?: EngineName
+}
+
+export interface ShareOptions extends PeerOptions {
   readonly maxConnections?: number
   /** `share private` of one name instead of `share reserved` */
   readonly ephemeral?: boolean
@@ -80,15 +85,26 @@ export interface Access extends Peer {
   readonly ports: Readonly<Record<string, number>>
 }
 
+export interface NetworkOptions {
+  /** The words before each program of a configuration folder, such as "ip netns exec NAME"; default: none. */
+  readonly launch?: (home: string) => readonly string[]
+  /** Where the server listens; default: a free port of loopback. */
+  readonly listen?: string
+  /** added to the environment of every process, once there is a link; default: nothing */
+  readonly env?: (link: string) => NodeJS.ProcessEnv
+}
+
 export class Network {
   readonly folder: string
   /** URL#KEY */
   link = ''
+  readonly #options: NetworkOptions
   readonly #children: Child[] = []
   #signaling: Peer | null = null
 
-  constructor(folder: string) {
+  constructor(folder: string, options: NetworkOptions = {}) {
     this.folder = folder
+    this.#options = options
   }
 
   get key(): string {
@@ -112,8 +128,11 @@ export class Network {
   /** A process that runs on, ended by {@link stop}. */
   start(home: string, args: readonly string[], { name = args[0] ?? 'nearport', env, input }: RunOptions = {}): Child {
     if (!existsSync(CLI)) throw new Error(`${CLI} is missing: run "npm run build" first`)
-    const child = new Child(name, [CLI, ...args], {
-      env: { ...UNSET, NEARPORT_HOME: this.home(home), ...env },
+    const { launch = () => [], env: common = () => ({}) } = this.#options
+    const [program = '', ...words] = [...launch(home), process.execPath, CLI, ...args]
+    const child = new Child(name, words, {
+      program,
+      env: { ...UNSET, NEARPORT_HOME: this.home(home), ...common(this.link), ...env },
       ...(input === undefined ? {} : { input }),
     })
     this.#children.push(child)
@@ -136,7 +155,7 @@ export class Network {
 
   /** Starts the server, or starts it again at the same address with the same data. */
   async startSignaling(): Promise<Peer> {
-    const listen = this.link === '' ? '127.0.0.1:0' : new URL(this.url).host
+    const listen = this.#options.listen ?? (this.link === '' ? '127.0.0.1:0' : new URL(this.url).host)
     const child = this.start('signal', ['--log-json', 'signal', '--listen', listen])
     const peer = new Peer(child)
     await peer.logged('the signaling server runs', ({ msg }) => msg === 'the signaling server runs')
@@ -150,7 +169,7 @@ export class Network {
   /** Reserves what is not reserved yet, and serves it. `targets`: HOST:PORT by name. */
   async share(
     targets: Readonly<Record<string, string>>,
-    { engine, maxConnections, ephemeral = false }: ShareOptions = {},
+    { home = 'share', engine, maxConnections, ephemeral = false }: ShareOptions = {},
   ): Promise<Peer> {
     const names = Object.keys(targets)
     const options = [
@@ -160,20 +179,20 @@ export class Network {
     const [[name = '', target = ''] = []] = Object.entries(targets)
     if (!ephemeral) {
       for (const [name, target] of Object.entries(targets)) {
-        await this.succeed('share', ['reserve', 'private', target, '--unique-name', name])
+        await this.succeed(home, ['reserve', 'private', target, '--unique-name', name])
       }
     }
     const what = ephemeral ? ['private', target, '--unique-name', name] : ['reserved', ...names]
-    const child = this.start('share', ['--log-json', 'share', ...what, ...options])
+    const child = this.start(home, ['--log-json', 'share', ...what, ...options])
     await child.until('its names shared', ({ stdout }) => (stdout.length >= names.length ? true : undefined))
     return new Peer(child)
   }
 
   /** Access to names on ports that are free, once a link is up. */
-  async access(names: readonly string[], { engine }: { engine?: EngineName } = {}): Promise<Access> {
+  async access(names: readonly string[], { home = 'access', engine }: PeerOptions = {}): Promise<Access> {
     const binds = names.flatMap((name) => ['--bind', `${name}=127.0.0.1:0`])
     const options = engine === undefined ? [] : ['--engine', engine]
-    const child = this.start('access', ['--log-json', 'access', 'private', ...names, ...binds, ...options, '--json'])
+    const child = this.start(home, ['--log-json', 'access', 'private', ...names, ...binds, ...options, '--json'])
     const printed = await child.until('its ports', ({ stdout }) => stdout[0])
     const { binds: bound } = JSON.parse(printed) as { binds: { name: string; bind: string }[] }
     const ports = Object.fromEntries(bound.map(({ name, bind }) => [name, parseHostPort(bind, 'internal').port]))
