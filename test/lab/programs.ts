@@ -4,38 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Child } from '../../peer/demo/child.ts'
-import { Network } from '../support/tunnel.ts'
+import { formatHostPort } from '../../shared/hostport.ts'
+import { type Access, type EngineName, Network, type Peer } from '../support/tunnel.ts'
 import type { Host } from './lab.ts'
 
 const TCP_END = fileURLToPath(new URL('tcp-end.mjs', import.meta.url))
 const SIGNALING_PORT = 7070
-
-/**
- * A signaling server, and peers that need no `enable`. `hosts`: where the processes of each configuration folder run,
- * the server's being "signal". `name`: what the link calls the server, instead of its address.
- */
-export async function startNetwork(hosts: ReadonlyMap<string, Host>, name?: string): Promise<Network> {
-  const hostOf = (home: string): Host => {
-    const host = hosts.get(home)
-    if (host === undefined) throw new Error(`no host for the processes of "${home}"`)
-    return host
-  }
-  const { address } = hostOf('signal')
-  const listen = `${address.includes(':') ? `[${address}]` : address}:${SIGNALING_PORT}`
-  const publicUrl = name === undefined ? undefined : `http://${name}:${SIGNALING_PORT}/`
-  const network = new Network(await mkdtemp(join(tmpdir(), 'nearport-lab-')), {
-    launch: (home) => hostOf(home).launch,
-    listen,
-    env: (link) => ({ NEARPORT_PUBLIC_URL: publicUrl, NEARPORT_LINK: link === '' ? undefined : link }),
-  })
-  try {
-    await network.startSignaling()
-    return network
-  } catch (error) {
-    await network.stop()
-    throw error
-  }
-}
 
 /** What happened on a connection, as tcp-end.mjs tells it. */
 export interface TcpEvent {
@@ -49,6 +23,8 @@ export interface TcpEvent {
   /** Of the error that a connection was reset with. */
   readonly code?: string
   readonly port?: number
+  /** ms since the program began */
+  readonly ms: number
 }
 
 export interface TcpEndOptions {
@@ -108,7 +84,76 @@ export class TcpEnd {
   }
 }
 
+/** A share, and the printer it is of. */
+export interface Shared {
+  readonly share: Peer
+  readonly printer: Printer
+}
+
 export interface Printer extends TcpEnd {
   /** HOST:PORT */
   readonly address: string
+}
+
+/** A network of nearport in a lab. Its peers are processes on the hosts, and need no `enable`. */
+export class Tunnels {
+  readonly network: Network
+  readonly #ends: TcpEnd[] = []
+  #homes = 0
+
+  private constructor(network: Network) {
+    this.network = network
+  }
+
+  /** Starts the signaling server on a host. `name`: what the link calls it, instead of by its address. */
+  static async start(server: Host, name?: string): Promise<Tunnels> {
+    const folder = await mkdtemp(join(tmpdir(), 'nearport-lab-'))
+    const { address, launch } = server
+    const publicUrl = name === undefined ? undefined : `http://${name}:${SIGNALING_PORT}/`
+    const network = new Network(folder, {
+      launch,
+      listen: formatHostPort({ host: address, port: SIGNALING_PORT }),
+      env: (link) => ({ NEARPORT_PUBLIC_URL: publicUrl, NEARPORT_LINK: link === '' ? undefined : link }),
+    })
+    const tunnels = new Tunnels(network)
+    try {
+      await network.startSignaling()
+      return tunnels
+    } catch (error) {
+      await tunnels.close()
+      throw error
+    }
+  }
+
+  /** A printer on a host, and a share of it. */
+  async share(host: Host, engine: EngineName, name: string, options?: TcpEndOptions): Promise<Shared> {
+    const printer = await TcpEnd.printer(host, options)
+    this.#ends.push(printer)
+    const home = this.#newHome('share')
+    const share = await this.network.share(
+      { [name]: printer.address },
+      { home, launch: host.launch, engine, ephemeral: true },
+    )
+    return { share, printer }
+  }
+
+  access(host: Host, engine: EngineName, names: readonly string[]): Promise<Access> {
+    return this.network.access(names, { home: this.#newHome('access'), launch: host.launch, engine })
+  }
+
+  /** A till that dials the bind of a name at once, from the host of the access. */
+  till(host: Host, access: Access, name: string, options: TcpEndOptions): TcpEnd {
+    const till = TcpEnd.till(host, `127.0.0.1:${access.ports[name]}`, options)
+    this.#ends.push(till)
+    return till
+  }
+
+  async close(): Promise<void> {
+    for (const end of this.#ends.splice(0)) await end.stop()
+    await this.network.stop()
+  }
+
+  #newHome(role: string): string {
+    return `${role}-${++this.#homes}`
+  }
 }

@@ -17,7 +17,7 @@ const { send, mark = Number.POSITIVE_INFINITY, hold = Number.POSITIVE_INFINITY }
 const [, host, port] = /^\[?(.*?)\]?:(\d+)$/.exec(address) ?? []
 
 const say = (connection, event, fields = {}) =>
-  process.stdout.write(`${JSON.stringify({ event, connection, ...fields })}\n`)
+  process.stdout.write(`${JSON.stringify({ event, connection, ms: performance.now(), ...fields })}\n`)
 
 const released = new Promise((resolve) => process.once('SIGUSR2', resolve))
 

@@ -12,6 +12,9 @@ export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 
 export type EngineName = 'werift' | 'native'
 
+/** The words before a program that make it run elsewhere, such as "ip netns exec NAME". */
+export type Launch = readonly string[]
+
 /** Every environment variable that nearport reads: a test begins without those of whoever runs it. */
 const UNSET = Object.fromEntries(
   ['HOME', 'LINK', 'KEY', 'ENGINE', 'LISTEN', 'LOG_LEVEL', 'PUBLIC_URL'].map((name) => [`NEARPORT_${name}`, undefined]),
@@ -26,6 +29,7 @@ export interface RunOptions {
   readonly input?: string
   readonly env?: NodeJS.ProcessEnv
   readonly name?: string
+  readonly launch?: Launch
 }
 
 /** One line of a log, as --log-json writes it. */
@@ -41,6 +45,7 @@ export interface LogLine {
 export interface PeerOptions {
   /** the configuration folder; default: "share" or "access" */
   readonly home?: string
+  readonly launch?: Launch
   readonly engine?: EngineName
 }
 
@@ -86,9 +91,9 @@ export interface Access extends Peer {
 }
 
 export interface NetworkOptions {
-  /** The words before each program of a configuration folder, such as "ip netns exec NAME"; default: none. */
-  readonly launch?: (home: string) => readonly string[]
-  /** Where the server listens; default: a free port of loopback. */
+  /** of the server */
+  readonly launch?: Launch
+  /** HOST:PORT where the server listens; default: a free port of loopback. */
   readonly listen?: string
   /** added to the environment of every process, once there is a link; default: nothing */
   readonly env?: (link: string) => NodeJS.ProcessEnv
@@ -126,13 +131,13 @@ export class Network {
   }
 
   /** A process that runs on, ended by {@link stop}. */
-  start(home: string, args: readonly string[], { name = args[0] ?? 'nearport', env, input }: RunOptions = {}): Child {
+  start(home: string, args: readonly string[], options: RunOptions = {}): Child {
+    const { name = args[0] ?? 'nearport', env, input, launch = [] } = options
     if (!existsSync(CLI)) throw new Error(`${CLI} is missing: run "npm run build" first`)
-    const { launch = () => [], env: common = () => ({}) } = this.#options
-    const [program = '', ...words] = [...launch(home), process.execPath, CLI, ...args]
+    const [program = '', ...words] = [...launch, process.execPath, CLI, ...args]
     const child = new Child(name, words, {
       program,
-      env: { ...UNSET, NEARPORT_HOME: this.home(home), ...common(this.link), ...env },
+      env: { ...UNSET, NEARPORT_HOME: this.home(home), ...this.#options.env?.(this.link), ...env },
       ...(input === undefined ? {} : { input }),
     })
     this.#children.push(child)
@@ -155,8 +160,8 @@ export class Network {
 
   /** Starts the server, or starts it again at the same address with the same data. */
   async startSignaling(): Promise<Peer> {
-    const listen = this.#options.listen ?? (this.link === '' ? '127.0.0.1:0' : new URL(this.url).host)
-    const child = this.start('signal', ['--log-json', 'signal', '--listen', listen])
+    const { listen = this.link === '' ? '127.0.0.1:0' : new URL(this.url).host, launch = [] } = this.#options
+    const child = this.start('signal', ['--log-json', 'signal', '--listen', listen], { launch })
     const peer = new Peer(child)
     await peer.logged('the signaling server runs', ({ msg }) => msg === 'the signaling server runs')
     if (this.link === '') {
@@ -169,7 +174,7 @@ export class Network {
   /** Reserves what is not reserved yet, and serves it. `targets`: HOST:PORT by name. */
   async share(
     targets: Readonly<Record<string, string>>,
-    { home = 'share', engine, maxConnections, ephemeral = false }: ShareOptions = {},
+    { home = 'share', launch = [], engine, maxConnections, ephemeral = false }: ShareOptions = {},
   ): Promise<Peer> {
     const names = Object.keys(targets)
     const options = [
@@ -179,20 +184,21 @@ export class Network {
     const [[name = '', target = ''] = []] = Object.entries(targets)
     if (!ephemeral) {
       for (const [name, target] of Object.entries(targets)) {
-        await this.succeed(home, ['reserve', 'private', target, '--unique-name', name])
+        await this.succeed(home, ['reserve', 'private', target, '--unique-name', name], { launch })
       }
     }
     const what = ephemeral ? ['private', target, '--unique-name', name] : ['reserved', ...names]
-    const child = this.start(home, ['--log-json', 'share', ...what, ...options])
+    const child = this.start(home, ['--log-json', 'share', ...what, ...options], { launch })
     await child.until('its names shared', ({ stdout }) => (stdout.length >= names.length ? true : undefined))
     return new Peer(child)
   }
 
   /** Access to names on ports that are free, once a link is up. */
-  async access(names: readonly string[], { home = 'access', engine }: PeerOptions = {}): Promise<Access> {
+  async access(names: readonly string[], { home = 'access', launch = [], engine }: PeerOptions = {}): Promise<Access> {
     const binds = names.flatMap((name) => ['--bind', `${name}=127.0.0.1:0`])
     const options = engine === undefined ? [] : ['--engine', engine]
-    const child = this.start(home, ['--log-json', 'access', 'private', ...names, ...binds, ...options, '--json'])
+    const args = ['--log-json', 'access', 'private', ...names, ...binds, ...options, '--json']
+    const child = this.start(home, args, { launch })
     const printed = await child.until('its ports', ({ stdout }) => stdout[0])
     const { binds: bound } = JSON.parse(printed) as { binds: { name: string; bind: string }[] }
     const ports = Object.fromEntries(bound.map(({ name, bind }) => [name, parseHostPort(bind, 'internal').port]))
