@@ -3,6 +3,9 @@ import { Lab } from './lab.ts'
 import { Tunnels } from './programs.ts'
 import type { Family } from './segments.ts'
 
+/** ms: none waits for another, but all want the same two cores. */
+const DEADLINE = 300_000
+
 /**
  * Tests that all run at the same time, so that what they wait for is waited for once. jest's own test.concurrent begins
  * them before beforeAll has ended.
@@ -17,7 +20,7 @@ export function together(bodies: Readonly<Record<string, () => Promise<void>>>):
       running.set(title, run)
     }
   })
-  for (const title of Object.keys(bodies)) test(title, () => running.get(title))
+  for (const title of Object.keys(bodies)) test(title, () => running.get(title), DEADLINE)
 }
 
 /** Gives `use` a lab with a signaling server in it, and removes both in the end. */

@@ -35,6 +35,8 @@ export interface RunOptions {
 /** One line of a log, as --log-json writes it. */
 export interface LogLine {
   readonly level: number
+  /** ms since 1970 */
+  readonly time: number
   readonly msg: string
   readonly name?: string
   readonly code?: string
@@ -72,8 +74,9 @@ export class Peer {
   }
 
   /** Resolves with the first line that fits, of those after the first `after`. */
-  logged(what: string, fits: (line: LogLine) => boolean, after = 0): Promise<LogLine> {
-    return this.child.until(`the log line "${what}"`, () => this.log.slice(after).find(fits))
+  logged(what: string, fits: (line: LogLine) => boolean, after = 0, seconds?: number): Promise<LogLine> {
+    const deadline = seconds === undefined ? undefined : seconds * 1000
+    return this.child.until(`the log line "${what}"`, () => this.log.slice(after).find(fits), deadline)
   }
 
   /** Resolves with the next "connection reset" of a name, of the lines after the first `after`. */
