@@ -12,6 +12,9 @@ export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 
 export type EngineName = 'werift' | 'native'
 
+/** The words before a program that make it run elsewhere, such as "ip netns exec NAME". */
+export type Launch = readonly string[]
+
 /** Every environment variable that nearport reads: a test begins without those of whoever runs it. */
 const UNSET = Object.fromEntries(
   ['HOME', 'LINK', 'KEY', 'ENGINE', 'LISTEN', 'LOG_LEVEL', 'PUBLIC_URL'].map((name) => [`NEARPORT_${name}`, undefined]),
@@ -26,11 +29,14 @@ export interface RunOptions {
   readonly input?: string
   readonly env?: NodeJS.ProcessEnv | undefined
   readonly name?: string
+  readonly launch?: Launch
 }
 
 /** One line of a log, as --log-json writes it. */
 export interface LogLine {
   readonly level: number
+  /** ms since 1970 */
+  readonly time: number
   readonly msg: string
   readonly name?: string
   readonly code?: string
@@ -38,21 +44,20 @@ export interface LogLine {
   readonly [field: string]: unknown
 }
 
-export interface ShareOptions {
+export interface PeerOptions {
+  /** the configuration folder; default: "share" or "access" */
+  readonly home?: string
+  readonly launch?: Launch
   readonly engine?: EngineName
-  readonly maxConnections?: number
   /** seconds */
   readonly grace?: number
-  /** `share private` of one name instead of `share reserved` */
-  readonly ephemeral?: boolean
-  readonly env?: NodeJS.ProcessEnv | undefined
+  readonly env?: NodeJS.ProcessEnv
 }
 
-export interface AccessOptions {
-  readonly engine?: EngineName
-  /** seconds */
-  readonly grace?: number
-  readonly env?: NodeJS.ProcessEnv | undefined
+export interface ShareOptions extends PeerOptions {
+  readonly maxConnections?: number
+  /** `share private` of one name instead of `share reserved` */
+  readonly ephemeral?: boolean
 }
 
 /** A share or access process, with its log. */
@@ -72,8 +77,9 @@ export class Peer {
   }
 
   /** Resolves with the first line that fits, of those after the first `after`. */
-  logged(what: string, fits: (line: LogLine) => boolean, after = 0): Promise<LogLine> {
-    return this.child.until(`the log line "${what}"`, () => this.log.slice(after).find(fits))
+  logged(what: string, fits: (line: LogLine) => boolean, after = 0, seconds?: number): Promise<LogLine> {
+    const deadline = seconds === undefined ? undefined : seconds * 1000
+    return this.child.until(`the log line "${what}"`, () => this.log.slice(after).find(fits), deadline)
   }
 
   /** Resolves with the next "connection reset" of a name, of the lines after the first `after`. */
@@ -90,22 +96,33 @@ export interface Access extends Peer {
   readonly ports: Readonly<Record<string, number>>
 }
 
-function engineAndGrace({ engine, grace }: { engine?: EngineName | undefined; grace?: number | undefined }): string[] {
+function engineAndGrace({ engine, grace }: PeerOptions): string[] {
   return [
     ...(engine === undefined ? [] : ['--engine', engine]),
     ...(grace === undefined ? [] : ['--grace', String(grace)]),
   ]
 }
 
+export interface NetworkOptions {
+  /** of the server */
+  readonly launch?: Launch
+  /** HOST:PORT where the server listens; default: a free port of loopback. */
+  readonly listen?: string
+  /** added to the environment of every process, once there is a link; default: nothing */
+  readonly env?: (link: string) => NodeJS.ProcessEnv
+}
+
 export class Network {
   readonly folder: string
   /** URL#KEY */
   link = ''
+  readonly #options: NetworkOptions
   readonly #children: Child[] = []
   #signaling: Peer | null = null
 
-  constructor(folder: string) {
+  constructor(folder: string, options: NetworkOptions = {}) {
     this.folder = folder
+    this.#options = options
   }
 
   get key(): string {
@@ -127,10 +144,13 @@ export class Network {
   }
 
   /** A process that runs on, ended by {@link stop}. */
-  start(home: string, args: readonly string[], { name = args[0] ?? 'nearport', env, input }: RunOptions = {}): Child {
+  start(home: string, args: readonly string[], options: RunOptions = {}): Child {
+    const { name = args[0] ?? 'nearport', env, input, launch = [] } = options
     if (!existsSync(CLI)) throw new Error(`${CLI} is missing: run "npm run build" first`)
-    const child = new Child(name, [CLI, ...args], {
-      env: { ...UNSET, NEARPORT_HOME: this.home(home), ...env },
+    const [program = '', ...words] = [...launch, process.execPath, CLI, ...args]
+    const child = new Child(name, words, {
+      program,
+      env: { ...UNSET, NEARPORT_HOME: this.home(home), ...this.#options.env?.(this.link), ...env },
       ...(input === undefined ? {} : { input }),
     })
     this.#children.push(child)
@@ -153,8 +173,8 @@ export class Network {
 
   /** Starts the server, or starts it again at the same address with the same data. */
   async startSignaling(): Promise<Peer> {
-    const listen = this.link === '' ? '127.0.0.1:0' : new URL(this.url).host
-    const child = this.start('signal', ['--log-json', 'signal', '--listen', listen])
+    const { listen = this.link === '' ? '127.0.0.1:0' : new URL(this.url).host, launch = [] } = this.#options
+    const child = this.start('signal', ['--log-json', 'signal', '--listen', listen], { launch })
     const peer = new Peer(child)
     await peer.logged('the signaling server runs', ({ msg }) => msg === 'the signaling server runs')
     if (this.link === '') {
@@ -165,33 +185,31 @@ export class Network {
   }
 
   /** Reserves what is not reserved yet, and serves it. `targets`: HOST:PORT by name. */
-  async share(
-    targets: Readonly<Record<string, string>>,
-    { engine, maxConnections, grace, ephemeral = false, env }: ShareOptions = {},
-  ): Promise<Peer> {
+  async share(targets: Readonly<Record<string, string>>, options: ShareOptions = {}): Promise<Peer> {
+    const { home = 'share', launch = [], maxConnections, ephemeral = false, env } = options
     const names = Object.keys(targets)
-    const options = [
-      ...engineAndGrace({ engine, grace }),
+    const flags = [
+      ...engineAndGrace(options),
       ...(maxConnections === undefined ? [] : ['--max-connections', String(maxConnections)]),
     ]
     const [[name = '', target = ''] = []] = Object.entries(targets)
     if (!ephemeral) {
       for (const [name, target] of Object.entries(targets)) {
-        await this.succeed('share', ['reserve', 'private', target, '--unique-name', name])
+        await this.succeed(home, ['reserve', 'private', target, '--unique-name', name], { launch })
       }
     }
     const what = ephemeral ? ['private', target, '--unique-name', name] : ['reserved', ...names]
-    const child = this.start('share', ['--log-json', 'share', ...what, ...options], { env })
+    const child = this.start(home, ['--log-json', 'share', ...what, ...flags], { launch, env })
     await child.until('its names shared', ({ stdout }) => (stdout.length >= names.length ? true : undefined))
     return new Peer(child)
   }
 
   /** Access to names on ports that are free, once a link is up. */
-  async access(names: readonly string[], { env, ...rest }: AccessOptions = {}): Promise<Access> {
+  async access(names: readonly string[], options: PeerOptions = {}): Promise<Access> {
+    const { home = 'access', launch = [], env } = options
     const binds = names.flatMap((name) => ['--bind', `${name}=127.0.0.1:0`])
-    const options = engineAndGrace(rest)
-    const args = ['--log-json', 'access', 'private', ...names, ...binds, ...options, '--json']
-    const child = this.start('access', args, { env })
+    const args = ['--log-json', 'access', 'private', ...names, ...binds, ...engineAndGrace(options), '--json']
+    const child = this.start(home, args, { launch, env })
     const printed = await child.until('its ports', ({ stdout }) => stdout[0])
     const { binds: bound } = JSON.parse(printed) as { binds: { name: string; bind: string }[] }
     const ports = Object.fromEntries(bound.map(({ name, bind }) => [name, parseHostPort(bind, 'internal').port]))
