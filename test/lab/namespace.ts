@@ -1,7 +1,7 @@
 /** Network namespaces: one for each host and router. They are named after this process, so that none is forgotten. */
 import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
-import { run } from './system.ts'
+import { pathTo, run } from './system.ts'
 
 const PREFIX = 'nplab'
 const OURS = new RegExp(`^${PREFIX}-(\\d+)-`)
@@ -18,7 +18,7 @@ export class Namespace {
 
   private constructor(name: string) {
     this.name = name
-    this.launch = ['ip', 'netns', 'exec', name]
+    this.launch = [pathTo('ip'), 'netns', 'exec', name]
   }
 
   static async create(name: string): Promise<Namespace> {
@@ -40,7 +40,7 @@ export class Namespace {
 
   /** Commands of `nft`; returns what they print. */
   nft(commands: string): Promise<string> {
-    return run('ip', ['netns', 'exec', this.name, 'nft', '-f', '-'], `${commands}\n`)
+    return run('ip', ['netns', 'exec', this.name, pathTo('nft'), '-f', '-'], `${commands}\n`)
   }
 
   async tc(...words: readonly string[]): Promise<void> {

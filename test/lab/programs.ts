@@ -98,11 +98,14 @@ export interface Printer extends TcpEnd {
 /** A network of nearport in a lab. Its peers are processes on the hosts, and need no `enable`. */
 export class Tunnels {
   readonly network: Network
+  /** Where the signaling server runs. */
+  readonly server: Host
   readonly #ends: TcpEnd[] = []
   #homes = 0
 
-  private constructor(network: Network) {
+  private constructor(network: Network, server: Host) {
     this.network = network
+    this.server = server
   }
 
   /** Starts the signaling server on a host. `name`: what the link calls it, instead of by its address. */
@@ -115,7 +118,7 @@ export class Tunnels {
       listen: formatHostPort({ host: address, port: SIGNALING_PORT }),
       env: (link) => ({ NEARPORT_PUBLIC_URL: publicUrl, NEARPORT_LINK: link === '' ? undefined : link }),
     })
-    const tunnels = new Tunnels(network)
+    const tunnels = new Tunnels(network, server)
     try {
       await network.startSignaling()
       return tunnels

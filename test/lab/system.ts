@@ -11,7 +11,7 @@ type Program = keyof typeof NEEDED
 
 /** Runs a program to its end; rejects with what it said if that was not 0. Returns its standard output. */
 export async function run(program: Program, args: readonly string[], input?: string): Promise<string> {
-  const ended = promisify(execFile)(pathOf(program) ?? program, [...args])
+  const ended = promisify(execFile)(pathTo(program), [...args])
   ended.child.stdin?.end(input)
   try {
     return (await ended).stdout
@@ -21,8 +21,10 @@ export async function run(program: Program, args: readonly string[], input?: str
   }
 }
 
-/** The full path: the folders of system programs are often not in a user's PATH. */
-function pathOf(program: Program): string | undefined {
+/** The full path if there is one: the folders of system programs are often not in a user's PATH. */
+export const pathTo = (program: Program): string => find(program) ?? program
+
+function find(program: Program): string | undefined {
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
   return folders.map((folder) => join(folder, program)).find(existsSync)
 }
@@ -32,7 +34,7 @@ async function whyNoLab(): Promise<string | null> {
   if (process.platform !== 'linux') return 'needs Linux'
   if (process.getuid?.() !== 0) return 'needs root'
   try {
-    const missing = (Object.keys(NEEDED) as Program[]).filter((program) => pathOf(program) === undefined)
+    const missing = (Object.keys(NEEDED) as Program[]).filter((program) => find(program) === undefined)
     if (missing.length > 0) {
       const packages = [...new Set(missing.map((program) => NEEDED[program]))]
       throw new Error(`needs ${missing.join(', ')}: apt-get install ${packages.join(' ')}`)
@@ -50,7 +52,7 @@ async function tryNetwork(): Promise<void> {
   const name = `nplab-${process.pid}-try`
   await run('ip', ['netns', 'add', name])
   try {
-    await run('ip', ['netns', 'exec', name, 'nft', '-f', '-'], 'table inet try {\n}\n')
+    await run('ip', ['netns', 'exec', name, pathTo('nft'), '-f', '-'], 'table inet try {\n}\n')
   } finally {
     await run('ip', ['netns', 'del', name])
   }

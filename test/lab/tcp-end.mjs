@@ -6,7 +6,6 @@
 // nothing, and what was accepted is answered with the SHA-256 of all that came. It says when "mark" bytes have come,
 // and reads no further than "hold" bytes until SIGUSR2. What happens is told in lines of JSON.
 import { createHash, randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 
 const CHUNK = 64 * 1024
@@ -19,58 +18,62 @@ const [, host, port] = /^\[?(.*?)\]?:(\d+)$/.exec(address) ?? []
 const say = (connection, event, fields = {}) =>
   process.stdout.write(`${JSON.stringify({ event, connection, ms: performance.now(), ...fields })}\n`)
 
-const released = new Promise((resolve) => process.once('SIGUSR2', resolve))
+/** Sockets that are not read until SIGUSR2. */
+const held = new Set()
+let released = false
+process.on('SIGUSR2', () => {
+  released = true
+  for (const socket of held) socket.resume()
+})
 
-/** Takes all that comes; returns its hash, and its beginning as text. */
-async function receive(socket, connection) {
+/** Takes all that comes, and tells how that ended. Resolves with the hash of all; never, if the connection is reset. */
+function receive(socket, connection) {
   const hash = createHash('sha256')
   let bytes = 0
   let text = ''
-  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+  socket.on('data', (chunk) => {
     hash.update(chunk)
     if (bytes < TEXT) text += chunk.subarray(0, TEXT - bytes).toString('latin1')
     if (bytes < mark && bytes + chunk.length >= mark) say(connection, 'mark', { bytes: bytes + chunk.length })
     bytes += chunk.length
-    progress.set(connection, bytes)
-    if (bytes >= hold) await released
-  }
-  return { bytes, sha256: hash.digest('hex'), text }
+    if (bytes >= hold && !released) held.add(socket.pause())
+  })
+  return new Promise((resolve) => {
+    let ended = false
+    socket.on('end', () => {
+      ended = true
+      const sha256 = hash.digest('hex')
+      say(connection, 'received', { bytes, sha256, text })
+      resolve(sha256)
+    })
+    socket.on('error', (error) => say(connection, 'reset', { code: error.code ?? error.message, bytes }))
+    socket.on('close', () => {
+      held.delete(socket)
+      if (!ended && !socket.errored) say(connection, 'reset', { code: 'closed', bytes })
+    })
+  })
 }
 
-/** Sends random bytes, as fast as they are taken, and ends our direction. */
-async function sendRandom(socket, count) {
+/** Sends random bytes, as fast as they are taken, and ends our direction; never comes to that after a reset. */
+async function sendRandom(socket, connection) {
   const hash = createHash('sha256')
-  for (let left = count; left > 0; left -= CHUNK) {
+  for (let left = send; left > 0; left -= CHUNK) {
     const chunk = randomBytes(Math.min(left, CHUNK))
     hash.update(chunk)
-    if (!socket.write(chunk)) await once(socket, 'drain')
+    if (!socket.write(chunk)) await new Promise((resolve) => socket.once('drain', resolve))
   }
-  await new Promise((resolve) => socket.end(resolve))
-  return { bytes: count, sha256: hash.digest('hex') }
+  socket.end((error) => {
+    // Called on a reset, too.
+    if (!error) say(connection, 'sent', { bytes: send, sha256: hash.digest('hex') })
+  })
 }
 
-/** Bytes that have come so far, by connection. */
-const progress = new Map()
-
-async function serve(socket, connection, answers) {
+function serve(socket, connection, answers) {
   say(connection, 'connected')
-  // Of what it ends with, the first is told; iterating ends with the same.
-  socket.on('error', (error) => {
-    say(connection, 'reset', { code: error.code ?? error.message, bytes: progress.get(connection) ?? 0 })
-  })
-  const receiving = receive(socket, connection).then((received) => {
-    say(connection, 'received', received)
-    return received
-  })
-  const sending =
-    send !== undefined
-      ? sendRandom(socket, send).then((sent) => say(connection, 'sent', sent))
-      : answers
-        ? receiving.then(({ sha256 }) => socket.end(sha256))
-        : socket.end()
-  const [first] = await Promise.allSettled([receiving, sending])
-  // A reset was told by the event.
-  if (first.status === 'rejected' && !socket.errored) throw first.reason
+  const received = receive(socket, connection)
+  if (send !== undefined) sendRandom(socket, connection)
+  else if (answers) received.then((sha256) => socket.end(sha256))
+  else socket.end()
 }
 
 if (mode === 'listen') {
@@ -79,7 +82,7 @@ if (mode === 'listen') {
   server.listen(Number(port), host, () => say(0, 'listening', { port: server.address().port }))
 } else if (mode === 'dial') {
   const socket = connect({ host, port: Number(port), allowHalfOpen: true })
-  await serve(socket, 1, false)
+  socket.once('connect', () => serve(socket, 1, false))
 } else {
   throw new Error('usage: tcp-end.mjs listen|dial HOST:PORT OPTIONS')
 }

@@ -23,11 +23,15 @@ export function together(bodies: Readonly<Record<string, () => Promise<void>>>):
   for (const title of Object.keys(bodies)) test(title, () => running.get(title), DEADLINE)
 }
 
-/** Gives `use` a lab with a signaling server in it, and removes both in the end. */
-export async function withLab(family: Family, use: (lab: Lab, tunnels: Tunnels) => Promise<void>): Promise<void> {
+/** Gives `use` a lab with a signaling server in it, and removes both in the end. `name`: as Tunnels.start has it. */
+export async function withLab(
+  family: Family,
+  use: (lab: Lab, tunnels: Tunnels) => Promise<void>,
+  name?: string,
+): Promise<void> {
   const lab = await Lab.create(family)
   try {
-    const tunnels = await Tunnels.start(await lab.host('signal'))
+    const tunnels = await Tunnels.start(await lab.host('signal'), name)
     try {
       await use(lab, tunnels)
     } finally {
