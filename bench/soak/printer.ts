@@ -96,8 +96,11 @@ export class Printer {
     }
     socket.on('data', (chunk: Buffer) => chunks.push(chunk))
     socket.on('end', () => {
-      const receipt = finish('fin')
-      if (receipt !== null) socket.end(answerTo(receipt.job, receipt.sha256))
+      // Node 20 also says "end" where a reset came while bytes were unread; only a write tells the two apart.
+      socket.write(Buffer.alloc(0), (error) => {
+        const receipt = error ? null : finish('fin')
+        if (receipt !== null) socket.end(answerTo(receipt.job, receipt.sha256))
+      })
     })
     // How it ended is told by "close".
     socket.on('error', () => socket.destroy())

@@ -34,14 +34,30 @@ export interface Explained {
   readonly explained: boolean
 }
 
+/** ms by which what we see of an end may be ahead of what we know of its cause */
+const SLACK = 250
+
+/** What did it to a process while this lasted. */
+export const duringOf = (faults: readonly Fault[], target: string, from: number, to: number): FaultKind[] =>
+  faults
+    .filter((fault) => fault.target === target && fault.from <= to && (fault.until ?? to) >= from - SLACK)
+    .map(({ kind }) => kind)
+
+/** Whether a process was killed while this lasted. */
+export const wasKilled = (faults: readonly Fault[], target: string, from: number, to: number): boolean =>
+  faults.some(({ kind, target: other, from: at }) => {
+    return other === target && kind.startsWith('kill') && at >= from - SLACK && at <= to
+  })
+
 export function explain(job: Job, world: World, faults: readonly Fault[]): Explained {
-  const access = world.service(job.access)
-  const during = (times: readonly number[]) => times.some((at) => at >= job.beganAt - 250 && at <= job.endedAt)
   const logged = world.log.reset(job.from, job.beganAt, job.endedAt)
   if (logged === null) {
-    if (during(access.killedAt)) return { job, reason: 'its access process was killed', explained: true }
-    if (during(access.stoppedAt)) return { job, reason: 'its access process was stopped', explained: true }
-    return { job, reason: 'no line in the log of its access process', explained: false }
+    const kinds = duringOf(faults, job.access, job.beganAt, job.endedAt)
+    const what = job.outcome === 'refused' ? `refused (${job.error})` : job.outcome
+    if (kinds.includes('kill access')) return { job, reason: `${what}: its access process was killed`, explained: true }
+    if (kinds.includes('stop access'))
+      return { job, reason: `${what}: its access process was stopped`, explained: true }
+    return { job, reason: `${what}: no line in the log of its access process`, explained: false }
   }
   const reason = `${logged.code} (${logged.by})`
   const targets = new Set([job.access, job.printer, world.shareOf.get(job.printer)?.name, 'signaling', 'links'])

@@ -4,7 +4,7 @@ import { type Fault, Faults } from './faults.ts'
 import type { Cutter } from './network.ts'
 import type { Printer } from './printer.ts'
 import { Random } from './random.ts'
-import { type Explained, explain } from './reasons.ts'
+import { type Explained, explain, wasKilled } from './reasons.ts'
 import { type Growth, growths, SAMPLE_EVERY, type Sample, sampleAll } from './samples.ts'
 import { drawOrder, drawPause, type Job, type Order, send } from './till.ts'
 import { type Kills, mismatches } from './verify.ts'
@@ -168,16 +168,14 @@ export class Soak {
     const { services, printers, log } = this.#world
     const jobs = this.#jobs
     const faults = this.#faults.past
-    const during = (times: readonly number[], from: number, to: number) =>
-      times.some((at) => at >= from - 250 && at <= to)
     const kills: Kills = {
       share: ({ printer, openedAt, endedAt }) =>
-        during(this.#world.shareOf.get(printer)?.killedAt ?? [], openedAt, endedAt),
-      access: ({ access, beganAt, endedAt }) => during(this.#world.service(access).killedAt, beganAt, endedAt),
+        wasKilled(faults, this.#world.shareOf.get(printer)?.name ?? '', openedAt, endedAt),
+      access: ({ access, beganAt, endedAt }) => wasKilled(faults, access, beganAt, endedAt),
     }
     const receipts = printers.flatMap((printer) => printer.receipts)
     const lost = jobs
-      .filter(({ outcome }) => outcome === 'reset' || outcome === 'ended')
+      .filter(({ outcome }) => ['reset', 'ended', 'refused'].includes(outcome))
       .map((job) => explain(job, this.#world, faults))
     const grown = growths(this.#samples)
     return {

@@ -33,9 +33,6 @@ export class Service {
   readonly name: string
   readonly role: Role
   readonly engine: string | null
-  /** when it was sent SIGKILL, and when SIGTERM */
-  readonly killedAt: number[] = []
-  readonly stoppedAt: number[] = []
   /** ends that nobody had ordered */
   readonly crashes: string[] = []
   /** starts that ended with the exit status 1, "may succeed later" */
@@ -83,13 +80,11 @@ export class Service {
     const child = this.#child
     if (child === null || child.exit !== null) return
     this.#ordered = true
-    const began = Date.now()
-    const times = signal === 'SIGKILL' ? this.killedAt : this.stoppedAt
-    times.push(began)
-    await child.stop(signal, STOP_DEADLINE)
-    if (signal === 'SIGKILL' || Date.now() - began < STOP_DEADLINE) return
-    this.killedAt.push(began + STOP_DEADLINE)
-    this.crashes.push(`${this.name} did not end within ${STOP_DEADLINE / 1000} s of SIGTERM`)
+    const exit = await child.stop(signal, STOP_DEADLINE)
+    if (signal === 'SIGKILL' || exit.signal === null) return
+    this.crashes.push(
+      `${this.name} ended by ${exit.signal}, not by itself, within ${STOP_DEADLINE / 1000} s of SIGTERM`,
+    )
   }
 
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {

@@ -19,7 +19,7 @@ const GIVES_UP = 1 / 50
 
 /**
  * printed: ended in order, with the answer. ended: in order, with another answer, or none. reset: cut off.
- * refused: nobody listened. gave-up: the till itself cut it off. open: not over yet.
+ * refused: no connection came about. gave-up: the till itself cut it off. open: not over yet.
  */
 export type Outcome = 'printed' | 'ended' | 'reset' | 'refused' | 'gave-up' | 'open'
 
@@ -36,6 +36,8 @@ export interface Job {
   answer: string
   /** of the socket of the till, as the log of the access names it */
   from: string
+  /** code of the error of its socket */
+  error: string | null
 }
 
 export interface Order {
@@ -68,14 +70,13 @@ export function send(order: Order, note: (job: Job) => void): Promise<Job> {
   const { id, size, access, printer } = order
   const job: Job = {
     ...{ id, size, sha256, access, printer },
-    ...{ beganAt: Date.now(), endedAt: 0, outcome: 'open', answer: '', from: '' },
+    ...{ beganAt: Date.now(), endedAt: 0, outcome: 'open', answer: '', from: '', error: null },
   }
   note(job)
   const socket = connect({ host: '127.0.0.1', port: order.port, allowHalfOpen: true })
   return new Promise((resolve) => {
     let connected = false
     let ended = false
-    let error: string | null = null
     let gaveUp = false
     socket.once('connect', () => {
       connected = true
@@ -96,14 +97,14 @@ export function send(order: Order, note: (job: Job) => void): Promise<Job> {
       ended = true
     })
     socket.on('error', (cause: NodeJS.ErrnoException) => {
-      error = cause.code ?? cause.message
+      job.error = cause.code ?? cause.message
     })
     socket.once('close', () => {
       job.endedAt = Date.now()
       if (gaveUp) job.outcome = 'gave-up'
       else if (ended && job.answer === answerTo(id, sha256)) job.outcome = 'printed'
-      else if (!connected && error === 'ECONNREFUSED') job.outcome = 'refused'
-      else job.outcome = ended && error === null ? 'ended' : 'reset'
+      else if (!connected) job.outcome = 'refused'
+      else job.outcome = ended && job.error === null ? 'ended' : 'reset'
       resolve(job)
     })
   })

@@ -41,7 +41,10 @@ function wrongReceipt(receipt: Receipt, sent: ReadonlyMap<number, Job>, kills: K
   if (job.printer !== printer) found.push(`${who} was for printer ${job.printer}`)
   if (job.size !== receipt.size) found.push(`${who} has the size ${receipt.size}, not ${job.size}`)
   if (wrong !== null) found.push(`${who}, ${wrong}`)
-  if (bytes < job.size && !cut) found.push(`${who} ended in order after ${bytes} of ${job.size} bytes`)
+  if (bytes < job.size && !cut) {
+    const when = `${new Date(receipt.openedAt).toISOString()} to ${new Date(receipt.endedAt).toISOString()}`
+    found.push(`${who} ended in order after ${bytes} of ${job.size} bytes (${when}; for its till: ${job.outcome})`)
+  }
   return found
 }
 

@@ -58,12 +58,6 @@ export class World {
     return this.services.filter((service) => service.role === role)
   }
 
-  service(name: string): Service {
-    const found = this.services.find((service) => service.name === name)
-    if (found === undefined) throw new Error(`there is no ${name}`)
-    return found
-  }
-
   async stop(): Promise<void> {
     await Promise.all(this.services.toReversed().map((service) => service.end()))
     await Promise.all(this.printers.map((printer) => printer.off()))
