@@ -50,9 +50,17 @@ export async function pump(socket: Socket, stream: MuxStream, codeOf: SocketErro
     sent += bytes.length
     if (!stream.write(bytes)) socket.pause()
   })
-  socket.on('end', () => {
+  const endInOrder = () => {
+    if (socket.destroyed) return
     ended = true
     stream.end()
+  }
+  // Node 20 also says "end" where a reset came while bytes were unread, which would make half a job a whole one. A
+  // write tells the two apart: ours, or the one that waits, which fails in this turn.
+  socket.on('end', () => {
+    if (socket.writableEnded) endInOrder()
+    else if (socket.writableLength > 0) setImmediate(endInOrder)
+    else socket.write(Buffer.alloc(0), (error) => error || endInOrder())
   })
   socket.on('error', (error: NodeJS.ErrnoException) => {
     const code = codeOf(error)
