@@ -12,7 +12,7 @@ import type { World } from './world.ts'
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND
-const TILLS_PER_ACCESS = 6
+const TILLS_PER_ACCESS = 8
 /** ms after the last fault in which every job must be over: the grace time of a link, the silence before it, and more. */
 const SETTLE = 150 * SECOND
 /** ms in which every access must reach every printer again: the slowest reconnect to the server, and a new link. */

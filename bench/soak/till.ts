@@ -10,7 +10,7 @@ const KIB = 1024
 const MIB = 1024 * KIB
 export const JOB_BYTES = { least: KIB, most: 4 * MIB } as const
 /** bytes a second of a slow till; the other half of the jobs are sent as fast as they are taken */
-const PACE = { least: 50 * KIB, most: 4 * MIB } as const
+const PACE = { least: 200 * KIB, most: 4 * MIB } as const
 const STEP = 16 * KIB
 /** ms between two jobs of a till */
 const PAUSE = { least: 100, most: 1500 } as const
