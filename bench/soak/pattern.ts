@@ -60,7 +60,7 @@ export function inspect(received: Buffer): Inspection {
 
 /** Whose bytes these are, if a whole cell is near; else the bytes. */
 function describe(bytes: Buffer, at: number): string {
-  for (let from = at; from < at + CELL && from + CELL <= bytes.length; from++) {
+  for (let from = Math.max(0, at - CELL + 1); from < at + CELL && from + CELL <= bytes.length; from++) {
     const [id, second, check, last] = [0, 4, 8, 12].map((word) => bytes.readUInt32LE(from + word)) as [
       number,
       number,

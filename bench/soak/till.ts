@@ -19,7 +19,7 @@ const GIVES_UP = 1 / 50
 
 /**
  * printed: ended in order, with the answer. ended: in order, with another answer, or none. reset: cut off.
- * refused: no connection came about. gave-up: the till itself cut it off. open: not over yet.
+ * refused: nobody listened. gave-up: the till itself cut it off. open: not over yet.
  */
 export type Outcome = 'printed' | 'ended' | 'reset' | 'refused' | 'gave-up' | 'open'
 
@@ -75,12 +75,15 @@ export function send(order: Order, note: (job: Job) => void): Promise<Job> {
   note(job)
   const socket = connect({ host: '127.0.0.1', port: order.port, allowHalfOpen: true })
   return new Promise((resolve) => {
-    let connected = false
     let ended = false
     let gaveUp = false
+    // Not at "connect": a connection may be reset before we learn that it was there.
+    socket.once('connectionAttempt', () =>
+      process.nextTick(() => {
+        job.from = `${socket.localAddress}:${socket.localPort}`
+      }),
+    )
     socket.once('connect', () => {
-      connected = true
-      job.from = `${socket.localAddress}:${socket.localPort}`
       const last = order.givesUpAfter ?? size
       write(socket, bytes.subarray(0, last), order.pace, () => {
         if (order.givesUpAfter === null) socket.end()
@@ -103,7 +106,7 @@ export function send(order: Order, note: (job: Job) => void): Promise<Job> {
       job.endedAt = Date.now()
       if (gaveUp) job.outcome = 'gave-up'
       else if (ended && job.answer === answerTo(id, sha256)) job.outcome = 'printed'
-      else if (!connected) job.outcome = 'refused'
+      else if (job.error === 'ECONNREFUSED') job.outcome = 'refused'
       else job.outcome = ended && job.error === null ? 'ended' : 'reset'
       resolve(job)
     })
