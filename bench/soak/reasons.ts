@@ -4,8 +4,8 @@ import type { Job } from './till.ts'
 import type { World } from './world.ts'
 
 const SECOND = 1000
-/** A link is given up after 15 s, and its jobs after the grace time of 60 s; then there is what a busy machine adds. */
-const LATEST = 100 * SECOND
+/** A link is given up after 15 s, its jobs after a grace time of 60 s, by a process that may have slept for 25 s. */
+const LATEST = 120 * SECOND
 
 const PATH: readonly FaultKind[] = ['all links cut', 'ports cut']
 const SHARE: readonly FaultKind[] = ['kill share', 'stop share', 'share asleep']

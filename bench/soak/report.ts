@@ -88,7 +88,7 @@ function faults({ faults }: Results): string {
   return ['## Faults', '', table(['fault', 'times', 'seconds, on average'], rows)].join('\n')
 }
 
-function lost({ lost }: Results): string {
+function lost({ lost, lingering, empty }: Results): string {
   const counts = new Map<string, { jobs: number; unexplained: number; seconds: number[] }>()
   for (const { reason, explained, job } of lost) {
     const count = counts.get(reason) ?? { jobs: 0, unexplained: 0, seconds: [] }
@@ -111,7 +111,19 @@ function lost({ lost }: Results): string {
     'By the log of the access process; in brackets the side that reset the connection first.',
     '',
     table(['reason', 'jobs', 'not explained by a fault', 'longest, in seconds'], rows),
+    '',
+    'A process that was restarted has a new session. From when it served again until what its former self had begun was',
+    `reset: at the tills, after the restart of a share, ${spread(lingering.atTills)}; at the printers, after that of an`,
+    `access, ${spread(lingering.atPrinters)}. (Below zero: before it served again.)`,
+    `Printers got ${empty} connections that ended in order without a byte.`,
   ].join('\n')
+}
+
+function spread(times: readonly number[]): string {
+  if (times.length === 0) return 'none'
+  const sorted = [...times].sort((a, b) => a - b)
+  const seconds = (index: number) => ((sorted[index] ?? 0) / SECOND).toFixed(1)
+  return `${times.length}, median ${seconds(Math.floor(times.length / 2))} s, longest ${seconds(times.length - 1)} s`
 }
 
 function growth({ growths, engines }: Results): string {

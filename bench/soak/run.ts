@@ -5,6 +5,7 @@ import type { Cutter } from './network.ts'
 import type { Printer } from './printer.ts'
 import { Random } from './random.ts'
 import { type Explained, explain, wasKilled } from './reasons.ts'
+import { type Lingering, lingering } from './restarts.ts'
 import { type Growth, growths, SAMPLE_EVERY, type Sample, sampleAll } from './samples.ts'
 import { drawOrder, drawPause, type Job, type Order, send } from './till.ts'
 import { type Kills, mismatches } from './verify.ts'
@@ -34,6 +35,9 @@ export interface Results {
   readonly jobs: readonly Job[]
   readonly faults: readonly Fault[]
   readonly lost: readonly Explained[]
+  readonly lingering: Lingering
+  /** connections that a printer got and that ended in order without a byte */
+  readonly empty: number
   readonly samples: readonly Sample[]
   readonly growths: readonly Growth[]
   readonly warnings: ReadonlyMap<string, number>
@@ -180,6 +184,8 @@ export class Soak {
     const grown = growths(this.#samples)
     return {
       ...{ began: this.#began, ended: Date.now(), jobs, faults, lost, samples: this.#samples, growths: grown },
+      lingering: lingering(jobs, receipts, faults, (printer) => this.#world.shareOf.get(printer)?.name),
+      empty: receipts.filter(({ bytes, end }) => bytes === 0 && end === 'fin').length,
       warnings: log.warnings,
       engines: new Map(services.map(({ name, engine }) => [name, engine])),
       repeatedStarts: services.reduce((sum, service) => sum + service.repeatedStarts, 0),

@@ -117,7 +117,9 @@ export class Service {
       if (this.#ordered || this.#over) return
       this.crashes.push(`${this.name} ended (${signal ?? `status ${code}`}): ${child.stderr.slice(-3).join(' ')}`)
       await delay(RETRY)
-      await this.start()
+      await this.start().catch((error: unknown) => {
+        this.crashes.push(`${this.name} does not start again: ${String(error)}`)
+      })
     })
   }
 }
