@@ -147,22 +147,25 @@ export class Soak {
       ...{ ...way, id: this.#jobs.length + 1, size: QUIET_JOB_BYTES, pace: null, givesUpAfter: null },
     })
     let attempts = 0
+    const lost = new Set(ways)
     const recovered = ways.map(async (way) => {
-      for (;;) {
+      while (lost.has(way) && Date.now() - began < RECOVER) {
         attempts++
         const { outcome } = await this.#send(order(way))
-        if (outcome === 'printed') return true
-        if (Date.now() - began > RECOVER) return false
-        await delay(POLL)
+        if (outcome === 'printed') lost.delete(way)
+        else await delay(POLL)
       }
     })
-    await before(Promise.all(recovered), RECOVER + SETTLE)
+    await before(Promise.all(recovered), RECOVER)
+    const failures = [...lost].map(
+      ({ access, printer }) => `${access} did not reach ${printer} in ${RECOVER / SECOND} s`,
+    )
     const seconds = (Date.now() - began) / SECOND
     const first = this.#jobs.length
     await before(Promise.all(ways.map((way) => this.#send(order(way)))), SETTLE)
     const jobs = this.#jobs.slice(first)
     const wrong = jobs.filter(({ outcome }) => outcome !== 'printed')
-    const failures = wrong.map(({ access, printer, outcome }) => `a job from ${access} to ${printer}: ${outcome}`)
+    failures.push(...wrong.map(({ access, printer, outcome }) => `a job from ${access} to ${printer}: ${outcome}`))
     await until(() => this.#world.printers.every(({ open }) => open === 0), SETTLE)
     for (const printer of this.#world.printers) failures.push(...leftOpen(printer))
     return { failures, printed: jobs.length - wrong.length, attempts, seconds }

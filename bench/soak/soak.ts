@@ -48,8 +48,9 @@ async function main(): Promise<number> {
   if (noCuts !== null) say(`links are not cut: ${noCuts}`)
   const world = await World.start(options.engines)
   const interrupted = new Promise<null>((resolve) => {
-    process.once('SIGINT', () => resolve(null))
-    process.once('SIGTERM', () => resolve(null))
+    // A second one must not end us before what we started has ended: `timeout` signals the whole group.
+    process.on('SIGINT', () => resolve(null))
+    process.on('SIGTERM', () => resolve(null))
   })
   try {
     const results = await Promise.race([new Soak(world, options, cutter, say).run(), interrupted])
