@@ -24,6 +24,8 @@ export class FarPeer {
   #link: Link | null = null
   /** performance.now() when the link became ready; null before. */
   #readySince: number | null = null
+  /** Tries for a link since connections wait for one. */
+  #attempts = 0
   #retry: ReturnType<typeof setTimeout> | undefined
   #wanted = true
 
@@ -130,6 +132,7 @@ export class FarPeer {
       engine,
       stunUrl: signaling.stunUrl(),
       sendSignal: (box) => signaling.signal(session, this.peer, box),
+      deadline: this.#deadline(tunnel.streams),
       tunnelId: tunnel.id,
       tunnel: () => {
         if (tunnel.isClosed) throw new NearportError('link-lost', 'its connections were given up meanwhile')
@@ -144,6 +147,7 @@ export class FarPeer {
       () => {
         this.#readySince = performance.now()
         this.#backoff.reset()
+        this.#attempts = 0
       },
       () => undefined,
     )
@@ -164,6 +168,12 @@ export class FarPeer {
     this.#retry = setTimeout(() => {
       for (const name of this.#names) this.keep(name)
     }, wait)
+  }
+
+  /** ms for a link to become ready */
+  #deadline(waiting: number): number {
+    this.#attempts = waiting > 0 ? this.#attempts + 1 : 0
+    return waiting > 0 ? Math.min(LIMITS.linkDeadlineHeld * this.#attempts, LIMITS.linkDeadline) : LIMITS.linkDeadline
   }
 
   /** ms until the next attempt: at once after a link that held, so that its connections do not wait. */

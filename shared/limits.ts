@@ -51,6 +51,11 @@ export const LIMITS = {
   // ── link ───────────────────────────────────────────────────────────────────────────────────────────────────────
   /** ms from the offer to a proven link: the user is told within 15 s that two NATs cannot be crossed. */
   linkDeadline: 15 * SECOND,
+  /**
+   * ms. The first try for connections that wait has so long, the second twice that, up to linkDeadline: engines check
+   * a path ever more rarely (RFC 8489 section 6.2.1), so that a new try finds sooner that it is back.
+   */
+  linkDeadlineHeld: 5 * SECOND,
   /** ms from the open control channel to both proofs; nothing else is accepted before. */
   proofDeadline: 5 * SECOND,
   /** ms between looks at how long a link has been silent. */

@@ -28,6 +28,8 @@ export interface LinkOptions {
   readonly engine: Engine
   readonly stunUrl: string | null
   readonly sendSignal: (box: string) => void
+  /** ms until the link has to be ready; without it LIMITS.linkDeadline */
+  readonly deadline?: number
   /** Access side: the id of the tunnel the link is for; null on the share side. */
   readonly tunnelId: string | null
   /** The tunnel of this id; asked for once both sides have proven themselves. Throws when it is closed. */
@@ -92,7 +94,7 @@ export class Link {
     this.#negotiation.onclose = (reason) => this.#end(reason)
     this.#deadline = setTimeout(
       () => this.#cutOff(this.#proofDeadline === undefined ? noPath() : unproven()),
-      LIMITS.linkDeadline,
+      options.deadline ?? LIMITS.linkDeadline,
     )
   }
 
