@@ -42,7 +42,10 @@ export const ERRORS = {
     exit: 2,
     next: 'another `nearport signal` uses this --data folder: stop it, or use another folder',
   },
-  'listen-failed': { exit: 2, next: 'choose another --listen or --stun-port, or stop the program that holds it' },
+  'listen-failed': {
+    exit: 2,
+    next: 'choose another --listen, --stun-port or --stun-alternate-port, or stop the program that holds it',
+  },
   'tls-invalid': { exit: 2, next: 'give --tls-cert and --tls-key together, both PEM files this user can read' },
   'key-mismatch': { exit: 2, next: 'unset NEARPORT_KEY, or give the key this --data folder began with' },
 
