@@ -1,0 +1,129 @@
+/** Whether two peers can make a direct path through what stands before each of them, and what to do if not. */
+import { FAMILIES, type Family, type NatBehaviour, type NatReport } from './nat.ts'
+
+export interface Verdict {
+  readonly meet: 'yes' | 'no' | 'unknown'
+  /** A sentence without a capital and a full stop; it calls the peers "this side" and "the other side". */
+  readonly says: string
+  /** What can be done. */
+  readonly next: string
+}
+
+interface Side {
+  readonly who: 'this side' | 'the other side'
+  readonly nat: NatBehaviour
+}
+
+const CROSSED = 'nothing, unless it fails: then look for a firewall on the way that drops UDP'
+const NOT_CROSSED =
+  'put one side on a network whose NAT keeps its ports, use IPv6 on both sides, or let the router that filters pass UDP on to its nearport host'
+const DROPPED = 'allow UDP both ways in the firewalls of both sides'
+const ASK = 'run `nearport doctor` on both sides, and give one the word that the other prints with --with'
+const ALLOW_UDP = 'allow UDP out of the network of each side, and in to the STUN port of the server'
+const NO_FAMILY = 'give both sides IPv4, or both IPv6'
+
+/** What is to be expected, before it is tried: the best of the address families both have. */
+export function verdict(near: NatReport | null, far: NatReport | null): Verdict {
+  const verdicts = perFamily(near, far)
+  return verdicts.find(({ meet }) => meet === 'yes') ?? verdicts.find(({ meet }) => meet === 'unknown') ?? verdicts[0]
+}
+
+/** Why it failed, after it was tried: what is surely in the way comes first. */
+export function whyNoPath(near: NatReport | null, far: NatReport | null): Verdict {
+  const verdicts = perFamily(near, far)
+  const worst = verdicts.find(({ meet }) => meet === 'no') ?? verdicts.find(({ meet }) => meet === 'unknown')
+  return worst ?? { ...verdicts[0], says: `${verdicts[0].says}, so a firewall must drop UDP`, next: DROPPED }
+}
+
+function perFamily(near: NatReport | null, far: NatReport | null): readonly [Verdict, ...Verdict[]] {
+  if (near === null || far === null) return [halfKnown(near, far)]
+  const verdicts = FAMILIES.flatMap((family) => {
+    const [ours, theirs] = [near[family], far[family]]
+    return ours === null || theirs === null ? [] : [over(family, ours, theirs)]
+  })
+  const [first, ...others] = verdicts
+  return first === undefined ? [noFamily(near, far)] : [first, ...others]
+}
+
+function halfKnown(near: NatReport | null, far: NatReport | null): Verdict {
+  const known = near ?? far
+  const [who, other] = near === null ? ['the other side', 'this side'] : ['this side', 'the other side']
+  if (known === null) return { meet: 'unknown', says: 'what the NATs of the two do is not known', next: ASK }
+  const is = FAMILIES.flatMap((family) => {
+    const nat = known[family]
+    return nat === null ? [] : [`${placed(nat)} (${NAMES[family]})`]
+  })
+  const says = `${who} is ${is.length === 0 ? 'on no network' : is.join(' and ')}, and what the NAT of ${other} does is not known`
+  return { meet: 'unknown', says, next: ASK }
+}
+
+function noFamily(near: NatReport, far: NatReport): Verdict {
+  const has = (report: NatReport) =>
+    FAMILIES.flatMap((family) => (report[family] === null ? [] : [NAMES[family]])).join(' and ') || 'no network'
+  const says = `this side has ${has(near)} and the other side ${has(far)}: they have no address family in common`
+  return { meet: 'no', says, next: NO_FAMILY }
+}
+
+/** What two NATs do together. Both peers send to where STUN saw the other, from the port their NAT gives for that. */
+function over(family: Family, ours: NatBehaviour, theirs: NatBehaviour): Verdict {
+  const [near, far]: [Side, Side] = [
+    { who: 'this side', nat: ours },
+    { who: 'the other side', nat: theirs },
+  ]
+  const sides = [near, far]
+  const both = `over ${NAMES[family]} this side is ${placed(ours)}, and the other side ${placed(theirs)}`
+  const deaf = sides.filter(({ nat }) => nat.mapping === 'unanswered')
+  if (deaf.length > 0) {
+    const who = deaf.length === 2 ? 'both sides' : deaf[0]?.who
+    const says = `over ${NAMES[family]} ${who} heard nothing from the STUN of the server, so the two meet only if one can reach the other's own address`
+    return { meet: 'unknown', says, next: ALLOW_UDP }
+  }
+  if (sides.some(({ nat }) => nat.mapping === 'unknown')) {
+    return { meet: 'unknown', says: `${both}: that does not tell whether the two meet`, next: ASK }
+  }
+  const moving = sides.filter(({ nat }) => isMoving(nat))
+  // Each is where STUN saw it, so that each sends to the right place, and lets in what comes back from there.
+  if (moving.length === 0) return { meet: 'yes', says: `${both}: the two should meet`, next: CROSSED }
+  // The one is not where the other sends; so the other must let it in from a port it never sent to.
+  const keeper = sides.find(({ nat }) => !isMoving(nat))
+  if (keeper !== undefined && letsAddress(keeper.nat)) {
+    return { meet: 'yes', says: `${both}: the two should meet`, next: CROSSED }
+  }
+  if (sides.some(({ nat }) => mayLetAnybody(nat))) {
+    return { meet: 'unknown', says: `${both}: whether the two meet depends on these NATs`, next: NOT_CROSSED }
+  }
+  return { meet: 'no', says: `${both}: the two cannot be crossed`, next: NOT_CROSSED }
+}
+
+/** Its port depends on where it sends, so that nobody but the STUN server knows where it is. */
+const isMoving = ({ mapping }: NatBehaviour): boolean => /^address-/.test(mapping)
+
+/** Whether it surely lets in a packet from an address it has sent to, but another port. */
+const letsAddress = ({ filtering }: NatBehaviour): boolean =>
+  filtering !== 'address-and-port-dependent' && filtering !== 'unknown'
+
+const mayLetAnybody = ({ filtering }: NatBehaviour): boolean =>
+  filtering !== 'address-and-port-dependent' && filtering !== 'address-dependent'
+
+const NAMES = { ipv4: 'IPv4', ipv6: 'IPv6' } as const
+
+/** "behind a NAT with …", for a sentence. */
+export function placed({ mapping, filtering }: NatBehaviour): string {
+  const filter = filtering === 'unknown' ? 'filtering not known' : `${spoken(filtering)} filtering`
+  switch (mapping) {
+    case 'none':
+      if (filtering === 'endpoint-independent') return 'at a public address, with nothing before it'
+      return filtering === 'unknown'
+        ? `without a NAT, with ${filter}`
+        : `without a NAT, behind a firewall with ${filter}`
+    case 'unanswered':
+      return 'out of reach of the STUN of the server'
+    case 'unknown':
+      return 'where its NAT, if any, could not be examined'
+    default:
+      return `behind a NAT with ${spoken(mapping)} mapping and ${filter}`
+  }
+}
+
+const spoken = (kind: string): string =>
+  kind === 'port-independent' ? 'endpoint-independent (or address-dependent)' : kind
