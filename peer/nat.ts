@@ -127,37 +127,34 @@ export function hasAddress(family: Family): boolean {
 
 /** Keeps a report at hand for links, in the background: what it costs when it fails is a vaguer sentence. */
 export class NatWatch {
-  #report: NatReport | null = null
   readonly #log: Log
   readonly #stop = new AbortController()
-  #looking = false
+  #current: Promise<NatReport | null> = Promise.resolve(null)
 
   constructor(log: Log) {
     this.#log = log
   }
 
-  /** The last one found. */
-  get report(): NatReport | null {
-    return this.#report
-  }
+  /** The last report, or the one that is being made; null if there is none. Never rejects. */
+  readonly report = (): Promise<NatReport | null> => this.#current
 
-  /** Looks (again); null where the server answers no STUN. */
+  /** Looks at the network as it is now. */
   look(server: HostPort | null): void {
-    if (server === null || this.#looking || this.#stop.signal.aborted) return
-    this.#looking = true
-    findNat(server, this.#stop.signal)
-      .then((findings) => {
-        if (this.#stop.signal.aborted) return
-        this.#report = reportOf(findings)
-        this.#log.debug({ nat: formatNat(this.#report) }, 'NAT found')
-      })
-      .catch((error) => this.#log.debug({ reason: asNearportError(error).message }, 'NAT not found'))
-      .finally(() => {
-        this.#looking = false
-      })
+    this.#current = server === null || this.#stop.signal.aborted ? Promise.resolve(null) : this.#look(server)
   }
 
   stop(): void {
     this.#stop.abort()
+  }
+
+  async #look(server: HostPort): Promise<NatReport | null> {
+    try {
+      const report = reportOf(await findNat(server, this.#stop.signal))
+      this.#log.debug({ nat: formatNat(report) }, 'NAT examined')
+      return report
+    } catch (error) {
+      this.#log.debug({ reason: asNearportError(error).message }, 'NAT not examined')
+      return null
+    }
   }
 }

@@ -91,20 +91,18 @@ export type ErrorCode = keyof typeof ERRORS
 export class NearportError extends Error {
   override readonly name = 'NearportError'
   readonly code: ErrorCode
+  /** What the user can do next: what its code says, unless this very error knows better. */
+  readonly next: string
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options: ErrorOptions & { readonly next?: string } = {}) {
     super(message, options)
     this.code = code
+    this.next = options.next ?? ERRORS[code].next
   }
 
   /** 1: may succeed later; 2: will not succeed as asked. */
   get exitStatus(): 1 | 2 {
     return ERRORS[this.code].exit
-  }
-
-  /** What the user can do next. */
-  get next(): string {
-    return ERRORS[this.code].next
   }
 }
 
@@ -117,3 +115,6 @@ export function asNearportError(error: unknown, code: ErrorCode = 'internal'): N
   if (error instanceof NearportError) return error
   return new NearportError(code, error instanceof Error ? error.message : String(error), { cause: error })
 }
+
+/** An error as the fields of a line in the log. */
+export const explained = ({ code, message, next }: NearportError) => ({ code, reason: message, next })

@@ -2,7 +2,7 @@
 import { nanoid } from 'nanoid'
 import { Backoff } from './backoff.ts'
 import { shortIdentity } from './crypto.ts'
-import type { ErrorCode, NearportError } from './errors.ts'
+import { type ErrorCode, explained, type NearportError } from './errors.ts'
 import { Link } from './link.ts'
 import type { Mux } from './mux.ts'
 import type { PeerNode } from './node.ts'
@@ -77,7 +77,7 @@ export class FarPeer {
   #connect(): Link {
     if (this.#link !== null) return this.#link
     clearTimeout(this.#retry)
-    const { peer, identity, networkKey, sealer, engine, signaling, log } = this.#node
+    const { peer, identity, networkKey, sealer, engine, signaling, log, nat } = this.#node
     const session = nanoid()
     const link = new Link({
       role: 'access',
@@ -90,6 +90,7 @@ export class FarPeer {
       stunUrl: signaling.stunUrl(),
       sendSignal: (box) => signaling.signal(session, this.peer, box),
       accept: null,
+      nat,
       log,
     })
     this.#link = link
@@ -110,7 +111,7 @@ export class FarPeer {
     signaling.end(session)
     const wait = this.#wanted ? this.#backoff.next() : null
     log[reason.code === 'shutting-down' ? 'info' : 'warn'](
-      { peer: this.peer, owner: shortIdentity(this.#owner), code: reason.code, reason: reason.message, retryMs: wait },
+      { peer: this.peer, owner: shortIdentity(this.#owner), ...explained(reason), retryMs: wait },
       'link closed',
     )
     if (wait === null) return

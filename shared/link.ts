@@ -13,7 +13,8 @@ import { LIMITS } from './limits.ts'
 import type { Log } from './log.ts'
 import { PROTOCOL_VERSION } from './messages.ts'
 import type { Mux } from './mux.ts'
-import { Negotiation, noPath } from './negotiation.ts'
+import type { NatReport } from './nat.ts'
+import { Negotiation } from './negotiation.ts'
 import { prove, type Role, transcript, verify } from './proof.ts'
 import { fingerprint } from './sdp.ts'
 
@@ -30,6 +31,8 @@ export interface LinkOptions {
   readonly sendSignal: (box: string) => void
   /** Share side: how streams are taken; null on the access side. */
   readonly accept: Acceptor | null
+  /** See NegotiationOptions. */
+  readonly nat?: (() => Promise<NatReport | null>) | undefined
   readonly log: Log
 }
 
@@ -73,6 +76,7 @@ export class Link {
       sealer,
       stunUrl,
       sendSignal,
+      nat: options.nat,
     })
     this.#channels = new Channels(
       {
@@ -88,7 +92,7 @@ export class Link {
     this.#negotiation.onmessage = (bytes) => this.#queue(bytes)
     this.#negotiation.onclose = (reason) => this.#end(reason)
     this.#deadline = setTimeout(
-      () => this.#cutOff(this.#proofDeadline === undefined ? noPath() : unproven()),
+      () => this.#cutOff(this.#proofDeadline === undefined ? this.#negotiation.noPath() : unproven()),
       LIMITS.linkDeadline,
     )
   }
@@ -110,7 +114,7 @@ export class Link {
 
   /** The server ended the negotiation; a link that is up already does not need it. */
   abandon(reason: NearportError): void {
-    if (this.#proofDeadline === undefined) this.#end(reason)
+    if (this.#proofDeadline === undefined) this.#end(this.#negotiation.abandoned(reason))
   }
 
   /**

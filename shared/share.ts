@@ -1,7 +1,7 @@
 /** The share side: it claims names, accepts links from access peers, and hands their streams to the targets. */
 import type { Acceptor } from './channels.ts'
 import { shortIdentity } from './crypto.ts'
-import { NearportError } from './errors.ts'
+import { explained, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { Link } from './link.ts'
 import type { ServerMessage } from './messages.ts'
@@ -77,7 +77,7 @@ export class Share {
   }
 
   #make({ session, from, owner }: SignalMessage): Link {
-    const { peer, identity, networkKey, sealer, engine, signaling, log } = this.#node
+    const { peer, identity, networkKey, sealer, engine, signaling, log, nat } = this.#node
     const link = new Link({
       role: 'share',
       session,
@@ -89,6 +89,7 @@ export class Share {
       stunUrl: signaling.stunUrl(),
       sendSignal: (box) => signaling.signal(session, from, box),
       accept: this.#accept,
+      nat,
       log,
     })
     this.#remember(session)
@@ -97,7 +98,7 @@ export class Share {
       this.#sessions.delete(session)
       signaling.end(session)
       const level = reason.code === 'shutting-down' ? 'info' : 'warn'
-      log[level]({ peer: from, owner: shortIdentity(owner), code: reason.code, reason: reason.message }, 'link closed')
+      log[level]({ peer: from, owner: shortIdentity(owner), ...explained(reason) }, 'link closed')
     })
     return link
   }

@@ -211,17 +211,11 @@ describe('on loopback', () => {
 
   test('a watch has a report once it found one', async () => {
     const { port } = await start({})
-    const log = { ...silentLog }
-    const said = new Promise<void>((resolve) => {
-      log.debug = (_fields, message) => {
-        if (message === 'NAT found') resolve()
-      }
-    })
-    const watch = new NatWatch(log)
-    expect(watch.report).toBeNull()
+    const watch = new NatWatch(silentLog)
+    expect(await watch.report()).toBeNull()
     watch.look({ host: '127.0.0.1', port })
-    await said
-    expect(watch.report?.ipv4).toEqual({ mapping: 'none', filtering: 'port-independent' })
-    watch.stop()
+    expect((await watch.report())?.ipv4).toEqual({ mapping: 'none', filtering: 'port-independent' })
+    watch.look(null)
+    expect(await watch.report()).toBeNull()
   })
 })
