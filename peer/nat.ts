@@ -40,7 +40,7 @@ export async function findNat(server: HostPort, stop?: AbortSignal): Promise<Nat
   const addresses = await lookup(server.host, { all: true })
   const find = async (family: Family): Promise<NatFinding | null> => {
     const found = addresses.find((address) => address.family === (family === 'ipv4' ? 4 : 6))
-    if (found === undefined) return hasAddress(family) ? UNEXAMINED : null
+    if (found === undefined) return hasAddress(family, GLOBAL[family]) ? UNEXAMINED : null
     try {
       return await findIn(family, { host: canonical(found.address), port: server.port }, stop)
     } catch (error) {
@@ -117,11 +117,15 @@ const interfaceAddresses = () => Object.values(networkInterfaces()).flatMap((add
 
 const ownAddresses = (): string[] => interfaceAddresses().map(({ address }) => canonical(address))
 
-/** Whether this host has an address that others might reach, on its network at least (RFC 4291, RFC 3927). */
-export function hasAddress(family: Family): boolean {
-  const isUsable = family === 'ipv4' ? /^(?!169\.254\.)/ : /^[23]/
+/** More than the addresses a host gives itself (RFC 3927, RFC 4291). */
+const GIVEN = { ipv4: /^(?!169\.254\.)/, ipv6: /^(?!fe[89ab])/i }
+/** What leads beyond the own site, through a NAT for IPv4. */
+const GLOBAL = { ...GIVEN, ipv6: /^[23]/ }
+
+/** Whether this host has an address that others might reach, on its network at least. */
+export function hasAddress(family: Family, kind: RegExp = GIVEN[family]): boolean {
   return interfaceAddresses().some(
-    ({ internal, address, family: its }) => !internal && its.toLowerCase() === family && isUsable.test(address),
+    ({ internal, address, family: its }) => !internal && its.toLowerCase() === family && kind.test(address),
   )
 }
 

@@ -87,22 +87,26 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS
 
+/** What an error may know better than its code. */
+export interface ErrorDetails extends ErrorOptions {
+  readonly next?: string
+  readonly exit?: 1 | 2
+}
+
 /** The one error class: a code from {@link ERRORS}, and a sentence that says what happened to what. */
 export class NearportError extends Error {
   override readonly name = 'NearportError'
   readonly code: ErrorCode
   /** What the user can do next: what its code says, unless this very error knows better. */
   readonly next: string
+  /** 1: may succeed later; 2: will not succeed as asked. */
+  readonly exitStatus: 1 | 2
 
-  constructor(code: ErrorCode, message: string, options: ErrorOptions & { readonly next?: string } = {}) {
+  constructor(code: ErrorCode, message: string, options: ErrorDetails = {}) {
     super(message, options)
     this.code = code
     this.next = options.next ?? ERRORS[code].next
-  }
-
-  /** 1: may succeed later; 2: will not succeed as asked. */
-  get exitStatus(): 1 | 2 {
-    return ERRORS[this.code].exit
+    this.exitStatus = options.exit ?? ERRORS[code].exit
   }
 }
 

@@ -10,7 +10,7 @@ import { asNearportError, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import type { NatReport } from './nat.ts'
 import { decodeSignal, encodeSignal, isRelay, parseSignal, type Signal } from './sdp.ts'
-import { whyNoPath } from './verdict.ts'
+import { verdict, whyNoPath } from './verdict.ts'
 
 export interface NegotiationOptions {
   readonly initiator: boolean
@@ -117,7 +117,8 @@ export class Negotiation {
       return new NearportError('link-timeout', 'the other side did not answer the offer', { cause, next })
     }
     const { says, next } = whyNoPath(this.#near, this.#far)
-    return new NearportError('link-timeout', `no direct path to the other side: ${says}`, { cause, next })
+    const exit = verdict(this.#near, this.#far).meet === 'no' ? 2 : 1
+    return new NearportError('link-timeout', `no direct path to the other side: ${says}`, { cause, next, exit })
   }
 
   /** The server ended the negotiation before there was a path: the other side most likely saw first that there is none. */

@@ -112,7 +112,8 @@ export function placed({ mapping, filtering }: NatBehaviour): string {
   const filter = filtering === 'unknown' ? 'filtering not known' : `${spoken(filtering)} filtering`
   switch (mapping) {
     case 'none':
-      if (filtering === 'endpoint-independent') return 'at a public address, with nothing before it'
+      if (filtering === 'endpoint-independent') return 'without a NAT, and with nothing that filters'
+      if (filtering === 'port-independent') return `without a NAT, and with ${filter}`
       return filtering === 'unknown'
         ? `without a NAT, with ${filter}`
         : `without a NAT, behind a firewall with ${filter}`
