@@ -5,7 +5,7 @@ export interface Verdict {
   readonly meet: 'yes' | 'no' | 'unknown'
   /** A sentence without a capital and a full stop; it calls the peers "this side" and "the other side". */
   readonly says: string
-  /** What can be done. */
+  /** What can be done; where the two should meet, if they do not. */
   readonly next: string
 }
 
@@ -14,7 +14,6 @@ interface Side {
   readonly nat: NatBehaviour
 }
 
-const CROSSED = 'nothing, unless it fails: then look for a firewall on the way that drops UDP'
 const NOT_CROSSED =
   'put one side on a network whose NAT keeps its ports, use IPv6 on both sides, or let the router that filters pass UDP on to its nearport host'
 const DROPPED = 'allow UDP both ways in the firewalls of both sides'
@@ -32,7 +31,7 @@ export function verdict(near: NatReport | null, far: NatReport | null): Verdict 
 export function whyNoPath(near: NatReport | null, far: NatReport | null): Verdict {
   const verdicts = perFamily(near, far)
   const worst = verdicts.find(({ meet }) => meet === 'no') ?? verdicts.find(({ meet }) => meet === 'unknown')
-  return worst ?? { ...verdicts[0], says: `${verdicts[0].says}, so a firewall must drop UDP`, next: DROPPED }
+  return worst ?? { ...verdicts[0], says: `${verdicts[0].says}, but something on the way drops UDP` }
 }
 
 function perFamily(near: NatReport | null, far: NatReport | null): readonly [Verdict, ...Verdict[]] {
@@ -64,35 +63,34 @@ function noFamily(near: NatReport, far: NatReport): Verdict {
   return { meet: 'no', says, next: NO_FAMILY }
 }
 
-/** What two NATs do together. Both peers send to where STUN saw the other, from the port their NAT gives for that. */
 function over(family: Family, ours: NatBehaviour, theirs: NatBehaviour): Verdict {
-  const [near, far]: [Side, Side] = [
-    { who: 'this side', nat: ours },
-    { who: 'the other side', nat: theirs },
-  ]
+  const { says, ...verdict } = cross({ who: 'this side', nat: ours }, { who: 'the other side', nat: theirs })
+  const where = `over ${NAMES[family]} this side is ${placed(ours)}, and the other side ${placed(theirs)}`
+  return { ...verdict, says: `${where}: ${says}` }
+}
+
+/** What two NATs do together. Both peers send to where STUN saw the other, from the port their NAT gives for that. */
+function cross(near: Side, far: Side): Verdict {
   const sides = [near, far]
-  const both = `over ${NAMES[family]} this side is ${placed(ours)}, and the other side ${placed(theirs)}`
-  const deaf = sides.filter(({ nat }) => nat.mapping === 'unanswered')
-  if (deaf.length > 0) {
-    const who = deaf.length === 2 ? 'both sides' : deaf[0]?.who
-    const says = `over ${NAMES[family]} ${who} heard nothing from the STUN of the server, so the two meet only if one can reach the other's own address`
-    return { meet: 'unknown', says, next: ALLOW_UDP }
+  if (sides.some(({ nat }) => nat.mapping === 'unanswered')) {
+    return { meet: 'unknown', says: "the two meet only if one can reach the other's own address", next: ALLOW_UDP }
   }
   if (sides.some(({ nat }) => nat.mapping === 'unknown')) {
-    return { meet: 'unknown', says: `${both}: that does not tell whether the two meet`, next: ASK }
+    return { meet: 'unknown', says: 'that does not tell whether the two meet', next: ASK }
   }
-  const moving = sides.filter(({ nat }) => isMoving(nat))
-  // Each is where STUN saw it, so that each sends to the right place, and lets in what comes back from there.
-  if (moving.length === 0) return { meet: 'yes', says: `${both}: the two should meet`, next: CROSSED }
-  // The one is not where the other sends; so the other must let it in from a port it never sent to.
+  const [mover, other] = sides.filter(({ nat }) => isMoving(nat))
   const keeper = sides.find(({ nat }) => !isMoving(nat))
-  if (keeper !== undefined && letsAddress(keeper.nat)) {
-    return { meet: 'yes', says: `${both}: the two should meet`, next: CROSSED }
+  // Who keeps its port is where the other sends to. Who does not must be let in from a port nothing was sent to.
+  if (mover === undefined || (keeper !== undefined && letsAddress(keeper.nat))) {
+    return { meet: 'yes', says: 'the two should meet', next: DROPPED }
   }
   if (sides.some(({ nat }) => mayLetAnybody(nat))) {
-    return { meet: 'unknown', says: `${both}: whether the two meet depends on these NATs`, next: NOT_CROSSED }
+    return { meet: 'unknown', says: 'whether the two meet depends on how these NATs are made', next: NOT_CROSSED }
   }
-  return { meet: 'no', says: `${both}: the two cannot be crossed`, next: NOT_CROSSED }
+  const moves = other === undefined ? `the NAT of ${mover.who} gives` : 'both NATs give'
+  const lets = keeper === undefined ? '' : `, and the filter of ${keeper.who} lets in only the port it sent to`
+  const says = `${moves} each connection another port${lets}, so the two cannot be crossed`
+  return { meet: 'no', says, next: NOT_CROSSED }
 }
 
 /** Its port depends on where it sends, so that nobody but the STUN server knows where it is. */
@@ -118,10 +116,11 @@ export function placed({ mapping, filtering }: NatBehaviour): string {
         ? `without a NAT, with ${filter}`
         : `without a NAT, behind a firewall with ${filter}`
     case 'unanswered':
-      return 'out of reach of the STUN of the server'
+      return 'where the STUN of the server is not heard'
     case 'unknown':
       return 'where its NAT, if any, could not be examined'
     default:
+      if (mapping === filtering) return `behind a NAT with ${spoken(mapping)} mapping and filtering`
       return `behind a NAT with ${spoken(mapping)} mapping and ${filter}`
   }
 }

@@ -130,8 +130,9 @@ describe('two peers', () => {
     const { says, next } = verdict(nat('port'), nat('moving'))
     expect(says).toBe(
       'over IPv4 this side is behind a NAT with endpoint-independent mapping and address-and-port-dependent filtering, ' +
-        'and the other side behind a NAT with address-and-port-dependent mapping and address-and-port-dependent ' +
-        'filtering: the two cannot be crossed',
+        'and the other side behind a NAT with address-and-port-dependent mapping and filtering: the NAT of the other ' +
+        'side gives each connection another port, and the filter of this side lets in only the port it sent to, so ' +
+        'the two cannot be crossed',
     )
     expect(next).toMatch(/whose NAT keeps its ports.*IPv6/)
   })
@@ -141,10 +142,11 @@ describe('two peers', () => {
     ['moving', null, 'this side is behind a NAT with address-and-port-dependent mapping'],
     [null, 'moving', 'the other side is behind a NAT with address-and-port-dependent mapping'],
     [null, 'offline', 'the other side is on no network'],
-    ['deaf', 'port', 'this side heard nothing from the STUN'],
-    ['port', 'deaf', 'the other side heard nothing from the STUN'],
-    ['deaf', 'deaf', 'both sides heard nothing'],
-    ['firewall', 'public', 'so a firewall must drop UDP'],
+    ['deaf', 'port', 'this side is where the STUN of the server is not heard'],
+    ['port', 'deaf', 'the other side where the STUN of the server is not heard'],
+    ['moving', 'moving', 'both NATs give each connection another port, so'],
+    ['moving', 'firewall', 'the NAT of this side gives'],
+    ['firewall', 'public', 'but something on the way drops UDP'],
     [`ipv4:${KINDS.moving},ipv6:${KINDS.unknown}`, `ipv4:${KINDS.moving},ipv6:${KINDS.unknown}`, 'cannot be crossed'],
     [`ipv4:${KINDS.moving},ipv6:${KINDS.firewall}`, `ipv4:${KINDS.port},ipv6:${KINDS.firewall}`, 'over IPv4'],
   ])('that did not meet, behind %s and %s, are told why: %s', (near, far, says) => {
