@@ -1,6 +1,5 @@
 /** Finds what the NAT before this host does with UDP (RFC 5780), by the STUN of the signaling server. */
 import { lookup } from 'node:dns/promises'
-import { networkInterfaces } from 'node:os'
 import { asNearportError } from '../shared/errors.ts'
 import type { HostPort } from '../shared/hostport.ts'
 import type { Log } from '../shared/log.ts'
@@ -13,7 +12,9 @@ import {
   type Observations,
   UNKNOWN,
 } from '../shared/nat.ts'
-import { CHANGE, type Change, canonical, isNoFamily, StunSocket } from './stun-client.ts'
+import { canonical, GLOBAL, hasAddress, ownAddresses } from './addresses.ts'
+import { isNoFamily, StunSocket } from './stun-client.ts'
+import { CHANGE, type Change } from './stun-message.ts'
 
 /** One address family, looked at. */
 export interface NatFinding {
@@ -112,22 +113,6 @@ async function observe(asker: StunSocket, listener: StunSocket, server: HostPort
 }
 
 const isUnspecified = (host: string): boolean => host === '0.0.0.0' || host === '::'
-
-const interfaceAddresses = () => Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
-
-const ownAddresses = (): string[] => interfaceAddresses().map(({ address }) => canonical(address))
-
-/** More than the addresses a host gives itself (RFC 3927, RFC 4291). */
-const GIVEN = { ipv4: /^(?!169\.254\.)/, ipv6: /^(?!fe[89ab])/i }
-/** What leads beyond the own site, through a NAT for IPv4. */
-const GLOBAL = { ...GIVEN, ipv6: /^[23]/ }
-
-/** Whether this host has an address that others might reach, on its network at least. */
-export function hasAddress(family: Family, kind: RegExp = GIVEN[family]): boolean {
-  return interfaceAddresses().some(
-    ({ internal, address, family: its }) => !internal && its.toLowerCase() === family && kind.test(address),
-  )
-}
 
 /** Keeps a report at hand for links, in the background: what it costs when it fails is a vaguer sentence. */
 export class NatWatch {

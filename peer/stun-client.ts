@@ -1,23 +1,14 @@
 /** Asks a STUN server (RFC 8489) what it sees of a UDP socket, and from where it is heard. */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { once } from 'node:events'
-import { isIPv6 } from 'node:net'
-import * as v from 'valibot'
-import { classes, Message, methods, parseMessage } from 'werift'
 import type { HostPort } from '../shared/hostport.ts'
 import { LIMITS } from '../shared/limits.ts'
+import { canonical } from './addresses.ts'
+import { type BindingAnswer, bindingRequest, CHANGE, type Change, parseBindingAnswer } from './stun-message.ts'
 
-/** The flags of CHANGE-REQUEST: from where the server is to answer. */
-export const CHANGE = { nothing: 0, port: 2, both: 6 } as const
-export type Change = (typeof CHANGE)[keyof typeof CHANGE]
-
-export interface Heard {
-  /** Where the server sees this socket. */
-  readonly mapped: HostPort
+export interface Heard extends BindingAnswer {
   /** Where the answer came from. */
   readonly from: HostPort
-  /** The server's other address and port; its host is 0.0.0.0 or :: when it has another port only. */
-  readonly other: HostPort | null
 }
 
 /** What the system says of an address family that this host has no address or route for. */
@@ -25,14 +16,6 @@ const NO_FAMILY = new Set(['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT'])
 
 export const isNoFamily = (error: unknown): boolean =>
   NO_FAMILY.has((error as NodeJS.ErrnoException | null)?.code ?? '')
-
-/** A server answers in full only to a request that is no shorter than its answer, and the longest has 92 bytes. */
-const FILLING = ' '.repeat(60)
-
-const Address = v.pipe(
-  v.tuple([v.string(), v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))]),
-  v.transform(([host, port]): HostPort => ({ host: canonical(host), port })),
-)
 
 export class StunSocket {
   readonly port: number
@@ -46,6 +29,8 @@ export class StunSocket {
     this.#socket = socket
     this.port = socket.address().port
     socket.on('message', (datagram, from) => this.#receive(datagram, from))
+    // It hears nothing more: that is what is reported.
+    socket.on('error', () => this.close())
   }
 
   /** Rejects where the system has no such family. */
@@ -64,10 +49,7 @@ export class StunSocket {
   /** Resolves with the answer; null if none came in time. Rejects where the system has no way to the family at all. */
   ask(server: HostPort, change: Change = CHANGE.nothing): Promise<Heard | null> {
     if (this.#closed) return Promise.resolve(null)
-    const request = new Message(methods.BINDING, classes.REQUEST)
-      .setAttribute('CHANGE-REQUEST', change)
-      .setAttribute('SOFTWARE', FILLING)
-    const { bytes, transactionIdHex: id } = request
+    const { bytes, transaction: id } = bindingRequest(change)
     return new Promise((resolve, reject) => {
       let wait: number = LIMITS.stunRetransmit
       let timer: ReturnType<typeof setTimeout>
@@ -104,22 +86,8 @@ export class StunSocket {
   }
 
   #receive(datagram: Buffer, { address, port }: RemoteInfo): void {
-    const message = parseMessage(datagram)
-    if (message?.messageMethod !== methods.BINDING || message.messageClass !== classes.RESPONSE) return
-    const mapped = v.safeParse(Address, message.getAttributeValue('XOR-MAPPED-ADDRESS'))
-    const other = v.safeParse(Address, message.getAttributeValue('OTHER-ADDRESS'))
-    if (!mapped.success) return
-    const from = { host: canonical(address), port }
-    this.#pending.get(message.transactionIdHex)?.({
-      mapped: mapped.output,
-      from,
-      other: other.success ? other.output : null,
-    })
+    const answer = parseBindingAnswer(datagram)
+    if (answer === null) return
+    this.#pending.get(answer.transaction)?.({ ...answer, from: { host: canonical(address), port } })
   }
-}
-
-/** One spelling for each address, as they are compared: werift writes IPv6 in full. */
-export function canonical(address: string): string {
-  const zoneless = address.replace(/%.*$/, '')
-  return isIPv6(zoneless) ? new URL(`http://[${zoneless}]`).hostname.slice(1, -1) : zoneless
 }

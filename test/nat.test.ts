@@ -1,8 +1,12 @@
 /** What the answers of a STUN server say about a NAT, and what two NATs let through together. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { isIP } from 'node:net'
 import { afterEach, describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { classes, Message, methods, parseMessage } from 'werift'
 import { findNat, NatWatch, reportOf } from '../peer/nat.ts'
+import { bindingRequest, CHANGE, parseBindingAnswer } from '../peer/stun-message.ts'
 import { behaviourFrom, formatNat, type NatBehaviour, type Observations, parseNat } from '../shared/nat.ts'
 import { type Verdict, verdict, whyNoPath } from '../shared/verdict.ts'
 import { type StunOptions, startStun } from '../signaling/stun.ts'
@@ -173,6 +177,64 @@ describe('the word for the other side', () => {
       expect(() => parseNat(text)).toThrow(expect.objectContaining({ code: 'usage' }))
     },
   )
+})
+
+describe('a STUN answer', () => {
+  const mappings = [
+    ['192.0.2.1', 4711],
+    ['2001:db8::ff00:42:8329', 65_535],
+    ['::1', 1],
+  ] as const
+
+  test.each(mappings)('that shows %s is read as werift writes it', (host, port) => {
+    const answer = new Message(methods.BINDING, classes.RESPONSE).setAttribute('XOR-MAPPED-ADDRESS', [host, port])
+    const transaction = answer.transactionIdHex
+    const other = { host: '198.51.100.9', port: 7071 }
+    expect(parseBindingAnswer(answer.bytes)).toEqual({ transaction, mapped: { host, port }, other: null })
+    const full = answer.setAttribute('SOFTWARE', 'odd').setAttribute('OTHER-ADDRESS', [other.host, other.port])
+    expect(parseBindingAnswer(full.bytes)).toEqual({ transaction, mapped: { host, port }, other })
+  })
+
+  test('to a request as werift reads it', () => {
+    const { bytes, transaction } = bindingRequest(CHANGE.both)
+    const request = parseMessage(bytes)
+    expect(request).toMatchObject({ messageMethod: methods.BINDING, messageClass: classes.REQUEST })
+    expect(request?.transactionIdHex).toBe(transaction)
+    expect(request?.getAttributeValue('CHANGE-REQUEST')).toBe(6)
+    expect(bytes).toHaveLength(92)
+  })
+
+  test.each([
+    ['a request', new Message(methods.BINDING, classes.REQUEST)],
+    ['a refusal', new Message(methods.BINDING, classes.ERROR)],
+    ['an answer that shows nothing', new Message(methods.BINDING, classes.RESPONSE)],
+    ['no port', new Message(methods.BINDING, classes.RESPONSE).setAttribute('XOR-MAPPED-ADDRESS', ['192.0.2.1', 0])],
+  ])('%s is none', (_what, message) => {
+    expect(parseBindingAnswer(message.bytes)).toBeNull()
+  })
+
+  test('may be any bytes at all', () => {
+    const whole = new Message(methods.BINDING, classes.RESPONSE)
+      .setAttribute('XOR-MAPPED-ADDRESS', ['192.0.2.1', 4711])
+      .setAttribute('OTHER-ADDRESS', ['::', 7071]).bytes
+    const damaged = fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { maxLength: 4 }).map((changes) => {
+      const bytes = Buffer.from(whole)
+      for (const [at, value] of changes) bytes[at] = value
+      return bytes
+    })
+    const anything = fc.oneof(
+      damaged,
+      fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes)),
+      fc.nat(whole.length).map((length) => whole.subarray(0, length)),
+    )
+    fc.assert(
+      fc.property(anything, (bytes) => {
+        const answer = parseBindingAnswer(bytes)
+        expect(answer === null || isIP(answer.mapped.host) !== 0).toBe(true)
+      }),
+      { numRuns: 5000 },
+    )
+  })
 })
 
 describe('on loopback', () => {

@@ -119,7 +119,8 @@ class Doctor {
     if (far === undefined) return
     const { meet, says, next } = verdict(this.#nat && reportOf(this.#nat), far)
     this.#meet = meet
-    this.#found(meet === 'yes' ? well('meet', says) : unwell('meet', meet === 'no' ? 2 : 1, says, next))
+    const unless = 'unless they are in one local network'
+    this.#found(meet === 'yes' ? well('meet', says) : unwell('meet', meet === 'no' ? 2 : 1, `${says}, ${unless}`, next))
   }
 
   async #tryShare(signaling: SignalingClient, name: string): Promise<void> {

@@ -4,7 +4,8 @@ import { NearportError } from '../../shared/errors.ts'
 import { formatHostPort, type HostPort } from '../../shared/hostport.ts'
 import { FAMILIES, type NatBehaviour } from '../../shared/nat.ts'
 import { placed } from '../../shared/verdict.ts'
-import { hasAddress, type NatFinding, type NatFindings } from '../nat.ts'
+import { hasAddress } from '../addresses.ts'
+import type { NatFinding, NatFindings } from '../nat.ts'
 import { eachFamily, type Finding, failed, type ShownNat, unwell, well } from './report.ts'
 
 /** Which address families this host and the server have. */
