@@ -5,6 +5,7 @@ import { isIP } from 'node:net'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { classes, Message, methods, parseMessage } from 'werift'
+import { ownAddresses } from '../peer/addresses.ts'
 import { findNat, NatWatch, reportOf } from '../peer/nat.ts'
 import { bindingRequest, CHANGE, parseBindingAnswer } from '../peer/stun-message.ts'
 import { behaviourFrom, formatNat, type NatBehaviour, type Observations, parseNat } from '../shared/nat.ts'
@@ -259,6 +260,16 @@ describe('on loopback', () => {
     const findings = await findNat({ host: '127.0.0.1', port })
     expect(findings.ipv4?.mapped?.host).toBe('127.0.0.1')
     expect(formatNat({ ...reportOf(findings), ipv6: null })).toBe(word)
+  })
+
+  const hasIPv6 = ownAddresses().includes('::1')
+  const families = hasIPv6 ? (['127.0.0.1', '::1'] as const) : []
+  test.each(families)('a server on all addresses of both families finds no NAT at %s', async (host) => {
+    const { port } = await start({ host: '::' })
+    const { ipv4, ipv6 } = await findNat({ host, port })
+    const found = host === '::1' ? ipv6 : ipv4
+    expect(found?.behaviour).toEqual({ mapping: 'none', filtering: 'port-independent' })
+    expect(found?.mapped?.host).toBe(host)
   })
 
   test('a server that is silent is said to be so', async () => {
