@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import { registerAccessCommands } from './peer/commands/access.ts'
+import { registerDoctorCommand } from './peer/commands/doctor.ts'
 import { registerEnvironmentCommands } from './peer/commands/environment.ts'
 import { registerShareCommands } from './peer/commands/shares.ts'
 import { LOG_LEVELS, type LogOptions, makeLog } from './peer/log.ts'
@@ -30,6 +31,11 @@ registerSignalCommand(program, log)
 registerEnvironmentCommands(program, { log })
 registerShareCommands(program, { log })
 registerAccessCommands(program, { log })
+/** What doctor found. */
+let findings: 0 | 1 | 2 = 0
+registerDoctorCommand(program, { log }, (status) => {
+  findings = status
+})
 program
   .command('version')
   .description('print the version')
@@ -51,7 +57,7 @@ function silenceEd25519(): void {
 async function run(): Promise<0 | 1 | 2> {
   try {
     await program.parseAsync()
-    return 0
+    return findings
   } catch (thrown) {
     // commander has printed its own sentence.
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : ERRORS.usage.exit

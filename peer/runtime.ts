@@ -2,11 +2,14 @@
 import { nanoid } from 'nanoid'
 import WebSocket from 'ws'
 import { Sealer } from '../shared/crypto.ts'
+import type { HostPort } from '../shared/hostport.ts'
 import type { Log } from '../shared/log.ts'
 import type { PeerNode } from '../shared/node.ts'
 import { SignalingClient } from '../shared/signaling-client.ts'
 import type { Config } from './config.ts'
+import { stunServers } from './engines/ice.ts'
 import { type EngineChoice, loadEngine } from './engines/index.ts'
+import { NatWatch } from './nat.ts'
 
 /** An admitted connection to the server, for commands that need no links. Rejects with why there is none. */
 export async function connectSignaling(config: Config, log: Log, peer: string = nanoid()): Promise<SignalingClient> {
@@ -42,6 +45,11 @@ export async function withSignaling<T>(
   }
 }
 
+/** A peer that runs, and what it does beside its links. */
+export interface RunningPeer extends PeerNode {
+  readonly natWatch: NatWatch
+}
+
 export interface PeerOptions {
   readonly engine: EngineChoice
   /** ms; see LIMITS.grace */
@@ -49,7 +57,7 @@ export interface PeerOptions {
 }
 
 /** A whole peer. Rejects with `not-enabled`, `engine-missing`, `server-unreachable`, `admission-refused`, … */
-export async function startPeer(config: Config, options: PeerOptions, log: Log): Promise<PeerNode> {
+export async function startPeer(config: Config, options: PeerOptions, log: Log): Promise<RunningPeer> {
   const { networkKey } = await config.invite()
   const [identity, engine, sealer] = await Promise.all([
     config.identity(),
@@ -59,14 +67,26 @@ export async function startPeer(config: Config, options: PeerOptions, log: Log):
   const peer = nanoid()
   try {
     const signaling = await connectSignaling(config, log, peer)
-    return { peer, identity, networkKey, sealer, engine, signaling, grace: options.grace, log }
+    const natWatch = new NatWatch(log)
+    natWatch.look(stunServer(signaling))
+    // It was lost perhaps because the network is another now.
+    signaling.onreconnect.add(() => natWatch.look(stunServer(signaling)))
+    const { grace } = options
+    return { peer, identity, networkKey, sealer, engine, signaling, grace, log, nat: natWatch.report, natWatch }
   } catch (error) {
     await engine.close()
     throw error
   }
 }
 
-export async function stopPeer(node: PeerNode): Promise<void> {
+/** Where the server answers STUN; null if it does not. */
+export function stunServer(signaling: SignalingClient): HostPort | null {
+  const url = signaling.stunUrl()
+  return (url === null ? undefined : stunServers({ iceServers: [{ urls: url }] })[0]) ?? null
+}
+
+export async function stopPeer(node: RunningPeer): Promise<void> {
+  node.natWatch.stop()
   await node.signaling.close()
   await node.engine.close()
 }

@@ -28,9 +28,9 @@ export class Access {
     node.signaling.onended = ({ session, code }) => {
       this.#sessions.get(session)?.abandon(new NearportError(code, 'the signaling server ended the negotiation'))
     }
-    node.signaling.onstate = (connected) => {
-      if (connected) for (const far of this.#peers.values()) far.renegotiate()
-    }
+    node.signaling.onreconnect.add(() => {
+      for (const far of this.#peers.values()) far.renegotiate()
+    })
   }
 
   /** Follows a name from now on; returns its presence. Rejects when the server cannot be asked. */

@@ -42,7 +42,10 @@ export const ERRORS = {
     exit: 2,
     next: 'another `nearport signal` uses this --data folder: stop it, or use another folder',
   },
-  'listen-failed': { exit: 2, next: 'choose another --listen or --stun-port, or stop the program that holds it' },
+  'listen-failed': {
+    exit: 2,
+    next: 'choose another --listen, --stun-port or --stun-alternate-port, or stop the program that holds it',
+  },
   'tls-invalid': { exit: 2, next: 'give --tls-cert and --tls-key together, both PEM files this user can read' },
   'key-mismatch': { exit: 2, next: 'unset NEARPORT_KEY, or give the key this --data folder began with' },
 
@@ -85,24 +88,26 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS
 
+/** What an error may know better than its code. */
+export interface ErrorDetails extends ErrorOptions {
+  readonly next?: string
+  readonly exit?: 1 | 2
+}
+
 /** The one error class: a code from {@link ERRORS}, and a sentence that says what happened to what. */
 export class NearportError extends Error {
   override readonly name = 'NearportError'
   readonly code: ErrorCode
+  /** What the user can do next: what its code says, unless this very error knows better. */
+  readonly next: string
+  /** 1: may succeed later; 2: will not succeed as asked. */
+  readonly exitStatus: 1 | 2
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options: ErrorDetails = {}) {
     super(message, options)
     this.code = code
-  }
-
-  /** 1: may succeed later; 2: will not succeed as asked. */
-  get exitStatus(): 1 | 2 {
-    return ERRORS[this.code].exit
-  }
-
-  /** What the user can do next. */
-  get next(): string {
-    return ERRORS[this.code].next
+    this.next = options.next ?? ERRORS[code].next
+    this.exitStatus = options.exit ?? ERRORS[code].exit
   }
 }
 
@@ -115,3 +120,6 @@ export function asNearportError(error: unknown, code: ErrorCode = 'internal'): N
   if (error instanceof NearportError) return error
   return new NearportError(code, error instanceof Error ? error.message : String(error), { cause: error })
 }
+
+/** An error as the fields of a line in the log. */
+export const explained = ({ code, message, next }: NearportError) => ({ code, reason: message, next })

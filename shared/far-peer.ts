@@ -2,7 +2,7 @@
 import { nanoid } from 'nanoid'
 import { Backoff } from './backoff.ts'
 import { shortIdentity } from './crypto.ts'
-import { type ErrorCode, NearportError } from './errors.ts'
+import { type ErrorCode, explained, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { Link } from './link.ts'
 import type { Mux } from './mux.ts'
@@ -119,7 +119,7 @@ export class FarPeer {
   #connect(): void {
     if (this.#link !== null) return
     clearTimeout(this.#retry)
-    const { peer, identity, networkKey, sealer, engine, signaling, log } = this.#node
+    const { peer, identity, networkKey, sealer, engine, signaling, log, nat } = this.#node
     const session = nanoid()
     const tunnel = this.#ensureTunnel()
     const link = new Link({
@@ -138,6 +138,7 @@ export class FarPeer {
         if (tunnel.isClosed) throw new NearportError('link-lost', 'its connections were given up meanwhile')
         return tunnel
       },
+      nat,
       log,
     })
     this.#link = link
@@ -162,8 +163,8 @@ export class FarPeer {
     this.#tunnel?.failUnopened(reason)
     const waiting = this.#tunnel?.streams ?? 0
     const wait = this.#wanted ? this.#wait(reason, waiting) : null
-    const fields = { peer: this.peer, owner: shortIdentity(this.#owner), code: reason.code, reason: reason.message }
-    log[reason.code === 'shutting-down' ? 'info' : 'warn']({ ...fields, waiting, retryMs: wait }, 'link closed')
+    const fields = { peer: this.peer, owner: shortIdentity(this.#owner), ...explained(reason), waiting, retryMs: wait }
+    log[reason.code === 'shutting-down' ? 'info' : 'warn'](fields, 'link closed')
     if (wait === null) return
     this.#retry = setTimeout(() => {
       for (const name of this.#names) this.keep(name)

@@ -85,6 +85,11 @@ export const LIMITS = {
   /** offers remembered so that a replayed one is refused without answering it. */
   rememberedSessions: 10_000,
 
+  /** ms until a STUN request is sent again, doubled each time: half of RFC 8489's, as nobody waits for the answer. */
+  stunRetransmit: 250,
+  /** ms a STUN request waits for its answer: silence is what many NATs answer, so this is what looking at one takes. */
+  stunDeadline: 2 * SECOND,
+
   // ── mux ────────────────────────────────────────────────────────────────────────────────────────────────────────
   /** bytes of one data-channel message: the largest werift takes, and what RFC 8841 section 6 sets when SDP is silent. */
   messageBytes: 64 * KIB,

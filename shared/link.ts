@@ -12,7 +12,8 @@ import { asNearportError, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import type { Log } from './log.ts'
 import { PROTOCOL_VERSION } from './messages.ts'
-import { Negotiation, noPath } from './negotiation.ts'
+import type { NatReport } from './nat.ts'
+import { Negotiation } from './negotiation.ts'
 import { prove, type Role, transcript, verify } from './proof.ts'
 import { fingerprint } from './sdp.ts'
 import type { Tunnel } from './tunnel.ts'
@@ -34,6 +35,8 @@ export interface LinkOptions {
   readonly tunnelId: string | null
   /** The tunnel of this id; asked for once both sides have proven themselves. Throws when it is closed. */
   readonly tunnel: (id: string) => Tunnel
+  /** See NegotiationOptions. */
+  readonly nat?: (() => Promise<NatReport | null>) | undefined
   readonly log: Log
 }
 
@@ -78,6 +81,7 @@ export class Link {
       sealer,
       stunUrl,
       sendSignal,
+      nat: options.nat,
     })
     this.#channels = new Channels(
       {
@@ -93,7 +97,7 @@ export class Link {
     this.#negotiation.onmessage = (bytes) => this.#queue(bytes)
     this.#negotiation.onclose = (reason) => this.#end(reason)
     this.#deadline = setTimeout(
-      () => this.#cutOff(this.#proofDeadline === undefined ? noPath() : unproven()),
+      () => this.#cutOff(this.#proofDeadline === undefined ? this.#negotiation.noPath() : unproven()),
       options.deadline ?? LIMITS.linkDeadline,
     )
   }
@@ -120,7 +124,7 @@ export class Link {
 
   /** The server ended the negotiation; a link that is up already does not need it. */
   abandon(reason: NearportError): void {
-    if (this.#proofDeadline === undefined) this.#end(reason)
+    if (this.#proofDeadline === undefined) this.#end(this.#negotiation.abandoned(reason))
   }
 
   /**

@@ -8,7 +8,9 @@ import { type Sealer, signalContext } from './crypto.ts'
 import type { Engine } from './engine.ts'
 import { asNearportError, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
+import type { NatReport } from './nat.ts'
 import { decodeSignal, encodeSignal, isRelay, parseSignal, type Signal } from './sdp.ts'
+import { verdict, whyNoPath } from './verdict.ts'
 
 export interface NegotiationOptions {
   readonly initiator: boolean
@@ -22,6 +24,8 @@ export interface NegotiationOptions {
   readonly stunUrl: string | null
   /** Hands a sealed signal to the signaling server; may throw. */
   readonly sendSignal: (box: string) => void
+  /** What NAT this side is behind, once that is known; never rejects. Absent where it cannot be found. */
+  readonly nat?: (() => Promise<NatReport | null>) | undefined
 }
 
 export class Negotiation {
@@ -41,6 +45,12 @@ export class Negotiation {
   #receivedSignals = 0
   /** The other side's one description has come; engines may send candidates before it. */
   #described = false
+  #near: NatReport | null = null
+  #far: NatReport | null = null
+  /** The other side takes `nat` as a signal of its own. */
+  #farKnowsNat = false
+  /** Whether our description said it; null before it left. */
+  #toldNat: boolean | null = null
   #connected = false
   #destroyed = false
 
@@ -68,6 +78,10 @@ export class Negotiation {
     })
     if (pc === null) throw new NearportError('internal', `the ${engine.name} engine made no connection`)
     this.pc = pc
+    options.nat?.().then((report) => {
+      this.#near = report
+      this.#tellNatLate()
+    })
     this.#peer.on('signal', (signal) => this.#send(signal))
     this.#peer.on('connect', () => {
       this.#connected = true
@@ -96,11 +110,32 @@ export class Negotiation {
     this.#peer.destroy()
   }
 
+  /** No candidate pair worked. */
+  noPath(cause?: Error): NearportError {
+    if (!this.#described) {
+      const next = 'look at the log of the other side'
+      return new NearportError('link-timeout', 'the other side did not answer the offer', { cause, next })
+    }
+    const { says, next } = whyNoPath(this.#near, this.#far)
+    const exit = verdict(this.#near, this.#far).meet === 'no' ? 2 : 1
+    return new NearportError('link-timeout', `no direct path to the other side: ${says}`, { cause, next, exit })
+  }
+
+  /** The server ended the negotiation before there was a path: the other side most likely saw first that there is none. */
+  abandoned(reason: NearportError): NearportError {
+    if (reason.code !== 'peer-gone' || !this.#described) return reason
+    const { meet, says, next } = whyNoPath(this.#near, this.#far)
+    const message = `the other side gave up before a direct path was found: ${says}`
+    return new NearportError(meet === 'no' ? 'link-timeout' : 'peer-gone', message, { cause: reason, next })
+  }
+
   /** ICE that fails before it ever connected found no path; everything else is a connection that broke. */
   #explain(error: Error): NearportError {
     const code = 'code' in error ? error.code : null
     const isPath = code === 'ERR_ICE_CONNECTION_FAILURE' || code === 'ERR_CONNECTION_FAILURE'
-    return isPath && !this.#connected ? noPath(error) : new NearportError('link-lost', error.message, { cause: error })
+    return isPath && !this.#connected
+      ? this.noPath(error)
+      : new NearportError('link-lost', error.message, { cause: error })
   }
 
   #fail(reason: NearportError): void {
@@ -115,8 +150,9 @@ export class Negotiation {
       .catch((error) => this.#fail(asNearportError(error)))
   }
 
-  async #sealAndSend(signal: Signal): Promise<void> {
-    if (this.#destroyed || (signal.type === 'candidate' && isRelay(signal.candidate.candidate))) return
+  async #sealAndSend(raw: Signal): Promise<void> {
+    if (this.#destroyed || (raw.type === 'candidate' && isRelay(raw.candidate.candidate))) return
+    const signal = this.#withNat(raw)
     const { session, self, remote, sealer, sendSignal } = this.#options
     const box = await sealer.seal(encodeSignal(signal), signalContext(session, self, remote, this.#sentSignals++))
     if (!this.#destroyed) sendSignal(toBase64Url(box))
@@ -134,21 +170,36 @@ export class Negotiation {
     }
     const signal = decodeSignal(plain)
     this.#receivedSignals++
-    if (signal.type !== 'candidate') {
+    if (signal.type === 'offer' || signal.type === 'answer') {
       if (this.#described || signal.type !== (initiator ? 'answer' : 'offer')) {
         throw new NearportError('sdp-invalid', `the other side sent an ${signal.type} that is not due`)
       }
       this.#described = true
+      this.#farKnowsNat = signal.nat !== undefined
+      this.#far = signal.nat ?? null
+      this.#tellNatLate()
     } else if (this.#receivedSignals - Number(this.#described) > LIMITS.candidatesPerLink) {
       throw new NearportError('sdp-invalid', `the other side sent over ${LIMITS.candidatesPerLink} candidates`)
     }
-    if (this.#destroyed || (signal.type === 'candidate' && isRelay(signal.candidate.candidate))) return
-    this.#peer.signal(signal)
+    if (signal.type === 'nat') this.#far = signal.nat
+    else if (signal.type === 'candidate') this.#signalCandidate(signal)
+    else if (!this.#destroyed) this.#peer.signal({ type: signal.type, sdp: signal.sdp })
   }
-}
 
-/** No candidate pair worked. */
-export function noPath(cause?: Error): NearportError {
-  const message = 'no direct path to the other side: a NAT or firewall between the two lets no UDP through'
-  return new NearportError('link-timeout', message, { cause })
+  #signalCandidate(signal: Extract<Signal, { type: 'candidate' }>): void {
+    if (!this.#destroyed && !isRelay(signal.candidate.candidate)) this.#peer.signal(signal)
+  }
+
+  #withNat(signal: Signal): Signal {
+    if (signal.type !== 'offer' && signal.type !== 'answer') return signal
+    this.#toldNat = this.#near !== null
+    return { ...signal, nat: this.#near }
+  }
+
+  /** Nothing waits for the NAT to be found, so that it may be known only after our description has left. */
+  #tellNatLate(): void {
+    if (this.#toldNat !== false || this.#near === null || !this.#farKnowsNat || this.#connected) return
+    this.#toldNat = true
+    this.#send({ type: 'nat', nat: this.#near })
+  }
 }

@@ -2,6 +2,7 @@
 import type { Bytes, Identity, Sealer } from './crypto.ts'
 import type { Engine } from './engine.ts'
 import type { Log } from './log.ts'
+import type { NatReport } from './nat.ts'
 import type { SignalingClient } from './signaling-client.ts'
 
 export interface PeerNode {
@@ -15,4 +16,6 @@ export interface PeerNode {
   /** ms that connections wait for a new link when theirs is lost */
   readonly grace: number
   readonly log: Log
+  /** What NAT this process is behind, once that is known; never rejects. Absent where it cannot be found. */
+  readonly nat?: (() => Promise<NatReport | null>) | undefined
 }

@@ -4,6 +4,7 @@ import { utf8 } from './bytes.ts'
 import type { Bytes } from './crypto.ts'
 import { NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
+import { NatReportSchema } from './nat.ts'
 import { parseJson, textOf } from './schema.ts'
 
 const Candidate = v.object({
@@ -13,11 +14,16 @@ const Candidate = v.object({
 })
 const Sdp = v.pipe(v.string(), v.maxLength(LIMITS.sdpChars))
 
+/** What NAT the sender is behind; null: not known (yet); absent: a peer that knows nothing of this. */
+const Nat = v.optional(v.nullable(NatReportSchema))
+
 /** What simple-peer says to the other side; its requests to renegotiate are not part of this protocol. */
 const SignalSchema = v.variant('type', [
-  v.object({ type: v.literal('offer'), sdp: Sdp }),
-  v.object({ type: v.literal('answer'), sdp: Sdp }),
+  v.object({ type: v.literal('offer'), sdp: Sdp, nat: Nat }),
+  v.object({ type: v.literal('answer'), sdp: Sdp, nat: Nat }),
   v.object({ type: v.literal('candidate'), candidate: Candidate }),
+  /** What was not known yet when the description left; only to a peer whose own description has `nat`. */
+  v.object({ type: v.literal('nat'), nat: NatReportSchema }),
 ])
 
 export type Signal = v.InferOutput<typeof SignalSchema>
@@ -44,7 +50,7 @@ export function isRelay(candidate: string): boolean {
 }
 
 function withoutRelay(signal: Signal): Signal {
-  if (signal.type === 'candidate') return signal
+  if (signal.type !== 'offer' && signal.type !== 'answer') return signal
   const lines = signal.sdp.split(/\r?\n/).filter((line) => !(line.startsWith('a=candidate:') && isRelay(line)))
   return { ...signal, sdp: lines.join('\r\n') }
 }

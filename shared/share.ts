@@ -1,6 +1,6 @@
 /** The share side: it claims names, accepts links from access peers, and hands their streams to the targets. */
 import { shortIdentity } from './crypto.ts'
-import { NearportError } from './errors.ts'
+import { explained, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { Link } from './link.ts'
 import type { ServerMessage } from './messages.ts'
@@ -80,7 +80,7 @@ export class Share {
   }
 
   #make({ session, from, owner }: SignalMessage): Link {
-    const { peer, identity, networkKey, sealer, engine, signaling, log } = this.#node
+    const { peer, identity, networkKey, sealer, engine, signaling, log, nat } = this.#node
     const link = new Link({
       role: 'share',
       session,
@@ -93,6 +93,7 @@ export class Share {
       sendSignal: (box) => signaling.signal(session, from, box),
       tunnelId: null,
       tunnel: (id) => this.#tunnel(`${from} ${owner}`, id),
+      nat,
       log,
     })
     this.#remember(session)
@@ -101,8 +102,8 @@ export class Share {
       this.#sessions.delete(session)
       signaling.end(session)
       const level = reason.code === 'shutting-down' ? 'info' : 'warn'
-      const fields = { peer: from, owner: shortIdentity(owner), code: reason.code, reason: reason.message }
-      log[level]({ ...fields, waiting: this.#tunnels.get(`${from} ${owner}`)?.streams ?? 0 }, 'link closed')
+      const waiting = this.#tunnels.get(`${from} ${owner}`)?.streams ?? 0
+      log[level]({ peer: from, owner: shortIdentity(owner), ...explained(reason), waiting }, 'link closed')
     })
     return link
   }

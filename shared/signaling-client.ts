@@ -40,6 +40,8 @@ export class SignalingClient {
   ondisplaced: (name: string, reason: NearportError) => void = () => undefined
   /** The server was reached (true) or lost (false). */
   onstate: (connected: boolean) => void = () => undefined
+  /** Called when the server is reached, again after it was lost. */
+  readonly onreconnect = new Set<() => void>()
 
   readonly #options: SignalingClientOptions
   readonly #limits: Limits
@@ -49,6 +51,7 @@ export class SignalingClient {
   readonly #watches = new Map<string, (presence: Presence) => void>()
   readonly #stop = new AbortController()
   #connection: SignalingConnection | null = null
+  #wasConnected = false
   #stunPort: number | null = null
   #running: Promise<void> | null = null
 
@@ -186,6 +189,8 @@ export class SignalingClient {
           log.info({ url }, 'connected to the signaling server')
           onadmitted()
           this.onstate(true)
+          if (this.#wasConnected) for (const call of this.onreconnect) call()
+          this.#wasConnected = true
           this.#restore(connection)
         },
         onmessage: (message) => this.#receive(message),

@@ -1,5 +1,6 @@
 /** `nearport signal`. */
 import { readFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import { type Command, Option } from 'commander'
@@ -16,6 +17,8 @@ interface Flags {
   readonly data?: string
   readonly publicUrl?: string
   readonly stunPort?: string
+  readonly stunAlternatePort?: string
+  readonly stunAlternateAddress?: string
   readonly tlsCert?: string
   readonly tlsKey?: string
 }
@@ -33,6 +36,11 @@ export function registerSignalCommand(program: Command, makeLog: () => Log): voi
       new Option('--public-url <url>', 'what the link names, behind a proxy or a NAT').env('NEARPORT_PUBLIC_URL'),
     )
     .option('--stun-port <n>', 'UDP port that answers STUN, or "off" (default: the port listened at)')
+    .option(
+      '--stun-alternate-port <n>',
+      'second UDP port for STUN, by which peers learn what their NAT does, or "off" (default: the one after it)',
+    )
+    .option('--stun-alternate-address <ip>', 'second address of this host for STUN, to learn it in full')
     .option('--tls-cert <file>', 'certificate chain, PEM')
     .option('--tls-key <file>', 'private key, PEM')
     .addHelpText('after', '\nThe network key may be given in the environment variable NEARPORT_KEY.')
@@ -56,14 +64,17 @@ export async function signalingOptions(flags: Flags, env: NodeJS.ProcessEnv, log
     dataDir: flags.data ?? defaultDataDir(env),
     networkKey: networkKey(env),
     publicUrl: flags.publicUrl === undefined ? undefined : parsePublicUrl(flags.publicUrl),
-    stunPort: flags.stunPort === undefined ? undefined : parseStunPort(flags.stunPort),
+    stunPort: parseStunPort('--stun-port', flags.stunPort),
+    stunAlternatePort: parseStunPort('--stun-alternate-port', flags.stunAlternatePort),
+    stunAlternateAddress: parseAlternateAddress(flags),
     tls: await readTls(flags),
     log,
   }
 }
 
-function announce({ invite, url, port, stunPort, firstStart }: SignalingServer, dataDir: string, log: Log): void {
-  log.info({ url, port, stunPort, dataDir, firstStart }, 'the signaling server runs')
+function announce(server: SignalingServer, dataDir: string, log: Log): void {
+  const { invite, url, port, stunPort, stunAlternatePort, firstStart } = server
+  log.info({ url, port, stunPort, stunAlternatePort, dataDir, firstStart }, 'the signaling server runs')
   if (invite !== null) {
     process.stdout.write(`nearport enable ${invite}\n`)
     return
@@ -109,12 +120,32 @@ function parsePublicUrl(text: string): string {
   return url.href
 }
 
-function parseStunPort(text: string): number | null {
+function parseStunPort(option: string, text: string | undefined): number | null | undefined {
+  if (text === undefined) return undefined
   if (text === 'off') return null
   if (!/^(?:0|[1-9]\d{0,4})$/.test(text) || Number(text) > 65_535) {
-    throw new NearportError('usage', `--stun-port must be a port from 0 to 65535, or "off", not "${text}"`)
+    throw new NearportError('usage', `${option} must be a port from 0 to 65535, or "off", not "${text}"`)
   }
   return Number(text)
+}
+
+/** Throws `usage`. */
+function parseAlternateAddress(flags: Flags): string | undefined {
+  const { listen, stunPort, stunAlternatePort, stunAlternateAddress: second } = flags
+  if (second === undefined) return undefined
+  const { host: first } = parseHostPort(listen, 'listen-failed', { port0: true })
+  // A socket on all addresses would answer from whichever it likes, and the second one could not be bound beside it.
+  const single = isIP(first) !== 0 && first !== '0.0.0.0' && first !== '::'
+  if (!single || isIP(second) !== isIP(first) || second === first) {
+    throw new NearportError(
+      'usage',
+      `--stun-alternate-address must be a second IP address of the family of --listen, which must name the first one`,
+    )
+  }
+  if (stunPort === 'off' || stunAlternatePort === 'off') {
+    throw new NearportError('usage', '--stun-alternate-address needs both ports of STUN')
+  }
+  return second
 }
 
 async function readTls({ tlsCert, tlsKey }: Flags): Promise<{ cert: Buffer; key: Buffer } | undefined> {

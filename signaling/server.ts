@@ -27,6 +27,10 @@ export interface SignalingOptions {
   readonly publicUrl?: string | undefined
   /** UDP; 0 takes a free one, null answers no STUN. By default the port listened on. */
   readonly stunPort?: number | null | undefined
+  /** UDP; the second port of STUN, null for none. By default the one after stunPort. */
+  readonly stunAlternatePort?: number | null | undefined
+  /** A second address of this host for STUN; `host` must be a single address then. */
+  readonly stunAlternateAddress?: string | undefined
   /** PEM */
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined
   readonly log: Log
@@ -38,6 +42,7 @@ export interface SignalingServer {
   readonly url: string
   readonly port: number
   readonly stunPort: number | null
+  readonly stunAlternatePort: number | null
   /** Whether the data folder was new. */
   readonly firstStart: boolean
   /** The link for `nearport enable`; null when the server does not know the key. */
@@ -78,7 +83,8 @@ export async function startSignaling(options: SignalingOptions): Promise<Signali
     if (network.isNew) await store.begin(network.verifier)
     const url = options.publicUrl ?? defaultUrl(options.host, port, options.tls !== undefined)
     const invite = network.key === null ? null : formatInvite({ url, networkKey: network.key })
-    return { url, port, stunPort: peers.stunPort, firstStart: network.isNew, invite, close }
+    const stunAlternatePort = stun?.alternatePort ?? null
+    return { url, port, stunPort: peers.stunPort, stunAlternatePort, firstStart: network.isNew, invite, close }
   } catch (error) {
     await close()
     throw error
@@ -152,7 +158,12 @@ async function listen(app: FastifyInstance, { host, port }: SignalingOptions): P
 
 async function openStun(options: SignalingOptions, listenPort: number): Promise<StunServer | null> {
   const port = options.stunPort === undefined ? listenPort : options.stunPort
-  return port === null ? null : await startStun(options.host, port, options.log)
+  if (port === null) return null
+  const { host, stunAlternatePort, stunAlternateAddress = null, log } = options
+  // Where any port would do for the first, any does for the second.
+  const next = (options.stunPort ?? options.port) === 0 ? 0 : port + 1
+  const alternatePort = stunAlternatePort === undefined ? (next > 65_535 ? null : next) : stunAlternatePort
+  return await startStun({ host, port, alternatePort, alternateAddress: stunAlternateAddress, log })
 }
 
 /** Resolves when all sockets are closed; those still open after `deadline` ms are destroyed. */

@@ -168,6 +168,7 @@ describe('README.md', () => {
       'release',
       'overview',
       'disable',
+      'doctor',
       'version',
     ])
       expect(shown).toContain(command)

@@ -54,6 +54,12 @@ describe('a signal that is not one is refused', () => {
     ["simple-peer's own requests", { renegotiate: true }],
     ['an SDP that is no text', { type: 'offer', sdp: 5 }],
     ['an SDP that is too long', { type: 'offer', sdp: 'x'.repeat(LIMITS.sdpChars + 1) }],
+    [
+      'a NAT of no known kind',
+      { type: 'offer', sdp: '', nat: { ipv4: { mapping: 'odd', filtering: 'unknown' }, ipv6: null } },
+    ],
+    ['a NAT without its families', { type: 'answer', sdp: '', nat: {} }],
+    ['no NAT where one is told', { type: 'nat', nat: null }],
     ['a candidate with line breaks', { type: 'candidate', candidate: { candidate: 'candidate:1\r\na=x' } }],
     ['a candidate that is too long', { type: 'candidate', candidate: { candidate: 'x'.repeat(513) } }],
   ])('%s', (_what, value) => {

@@ -23,8 +23,19 @@ describe('the options of nearport signal', () => {
       networkKey: key,
       publicUrl: 'https://np.example/sub/',
       stunPort: null,
+      stunAlternatePort: undefined,
+      stunAlternateAddress: undefined,
       tls: undefined,
       log,
+    })
+  })
+
+  test('give STUN a second port and a second address', async () => {
+    const flags = { listen: '192.0.2.1:7070', stunAlternatePort: '3479', stunAlternateAddress: '192.0.2.2' }
+    const given = { stunPort: undefined, stunAlternatePort: 3479, stunAlternateAddress: '192.0.2.2' }
+    expect(await signalingOptions(flags, env, log)).toMatchObject(given)
+    expect(await signalingOptions({ listen, stunAlternatePort: 'off' }, env, log)).toMatchObject({
+      stunAlternatePort: null,
     })
   })
 
@@ -41,6 +52,17 @@ describe('the options of nearport signal', () => {
     ['--listen without a port', { listen: '0.0.0.0' }, {}, 'listen-failed'],
     ['--stun-port out of range', { listen, stunPort: '65536' }, {}, 'usage'],
     ['--stun-port that is no number', { listen, stunPort: '1x' }, {}, 'usage'],
+    ['--stun-alternate-port out of range', { listen, stunAlternatePort: '-1' }, {}, 'usage'],
+    ['a second address beside all', { listen, stunAlternateAddress: '192.0.2.2' }, {}, 'usage'],
+    ['a second address of another family', { listen: '192.0.2.1:1', stunAlternateAddress: '::1' }, {}, 'usage'],
+    ['a second address that is the first', { listen: '[::1]:1', stunAlternateAddress: '::1' }, {}, 'usage'],
+    ['a second address that is a name', { listen: '192.0.2.1:1', stunAlternateAddress: 'two' }, {}, 'usage'],
+    [
+      'a second address with one port',
+      { listen: '192.0.2.1:1', stunAlternatePort: 'off', stunAlternateAddress: '192.0.2.2' },
+      {},
+      'usage',
+    ],
     ['--public-url without a scheme', { listen, publicUrl: 'np.example' }, {}, 'usage'],
     ['--public-url of another scheme', { listen, publicUrl: 'ws://np.example' }, {}, 'usage'],
     ['--public-url with a key', { listen, publicUrl: 'http://np.example/#k' }, {}, 'usage'],

@@ -174,7 +174,8 @@ export class Network {
   /** Starts the server, or starts it again at the same address with the same data. */
   async startSignaling(): Promise<Peer> {
     const { listen = this.link === '' ? '127.0.0.1:0' : new URL(this.url).host, launch = [] } = this.#options
-    const child = this.start('signal', ['--log-json', 'signal', '--listen', listen], { launch })
+    const args = ['--log-json', 'signal', '--listen', listen, '--stun-alternate-port', '0']
+    const child = this.start('signal', args, { launch })
     const peer = new Peer(child)
     await peer.logged('the signaling server runs', ({ msg }) => msg === 'the signaling server runs')
     if (this.link === '') {
