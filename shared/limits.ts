@@ -51,10 +51,7 @@ export const LIMITS = {
   // ── link ───────────────────────────────────────────────────────────────────────────────────────────────────────
   /** ms from the offer to a proven link: the user is told within 15 s that two NATs cannot be crossed. */
   linkDeadline: 15 * SECOND,
-  /**
-   * ms. The first try for connections that wait has so long, the second twice that, up to linkDeadline: engines check
-   * a path ever more rarely (RFC 8489 section 6.2.1), so that a new try finds sooner that it is back.
-   */
+  /** ms. The first try for a link that connections wait for; each further one has so much more, up to linkDeadline. */
   linkDeadlineHeld: 5 * SECOND,
   /** ms from the open control channel to both proofs; nothing else is accepted before. */
   proofDeadline: 5 * SECOND,
