@@ -62,6 +62,11 @@ const reason = await whyNoLab()
 
 /** describe() for tests in the laboratory; where there can be none they are skipped, with the reason. */
 export function describeLab(title: string, body: () => void): void {
-  if (reason === null) describe(title, body)
-  else test.skip(`${title} (${reason})`, () => undefined)
+  if (reason === null) {
+    describe(title, body)
+  } else {
+    // jest does not print the titles of skipped tests where it runs several files.
+    process.stderr.write(`skipped: ${title} (${reason})\n`)
+    test.skip(`${title} (${reason})`, () => undefined)
+  }
 }
