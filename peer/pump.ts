@@ -39,9 +39,8 @@ export async function pump(socket: Socket, stream: MuxStream, codeOf: SocketErro
   stream.onend = () => socket.end()
   stream.onreset = (reason) => {
     reset ??= { by: 'far', code: reason.code, reason: reason.message }
-    // Before a connection is up there is nothing to send a TCP reset on.
-    if (socket.connecting) socket.destroy()
-    else socket.resetAndDestroy()
+    // One that is still connecting is reset once it is up, so that nobody takes it for an empty job.
+    socket.resetAndDestroy()
   }
   stream.ondrain = () => socket.resume()
   stream.onclose = () => streamClosed.resolve()

@@ -2,6 +2,7 @@
 import { nanoid } from 'nanoid'
 import WebSocket from 'ws'
 import { Sealer } from '../shared/crypto.ts'
+import { asNearportError } from '../shared/errors.ts'
 import type { HostPort } from '../shared/hostport.ts'
 import type { Log } from '../shared/log.ts'
 import type { PeerNode } from '../shared/node.ts'
@@ -10,6 +11,7 @@ import type { Config } from './config.ts'
 import { stunServers } from './engines/ice.ts'
 import { type EngineChoice, loadEngine } from './engines/index.ts'
 import { NatWatch } from './nat.ts'
+import { Predecessors } from './predecessors.ts'
 
 /** An admitted connection to the server, for commands that need no links. Rejects with why there is none. */
 export async function connectSignaling(config: Config, log: Log, peer: string = nanoid()): Promise<SignalingClient> {
@@ -48,6 +50,8 @@ export async function withSignaling<T>(
 /** A peer that runs, and what it does beside its links. */
 export interface RunningPeer extends PeerNode {
   readonly natWatch: NatWatch
+  /** To be called when it has ended in order. */
+  readonly leave: () => Promise<void>
 }
 
 export interface PeerOptions {
@@ -65,17 +69,30 @@ export async function startPeer(config: Config, options: PeerOptions, log: Log):
     Sealer.from(networkKey),
   ])
   const peer = nanoid()
+  const running = new Predecessors(config.folder)
   try {
     const signaling = await connectSignaling(config, log, peer)
+    const predecessors = await enter(running, peer, log)
     const natWatch = new NatWatch(log)
     natWatch.look(stunServer(signaling))
     // It was lost perhaps because the network is another now.
     signaling.onreconnect.add(() => natWatch.look(stunServer(signaling)))
     const { grace } = options
-    return { peer, identity, networkKey, sealer, engine, signaling, grace, log, nat: natWatch.report, natWatch }
+    const node = { peer, identity, networkKey, sealer, engine, signaling, grace, predecessors, log }
+    return { ...node, nat: natWatch.report, natWatch, leave: () => running.leave(peer) }
   } catch (error) {
     await engine.close()
     throw error
+  }
+}
+
+/** Without it a killed process is only missed after the grace time, which is no reason not to run. */
+async function enter(running: Predecessors, peer: string, log: Log): Promise<string[]> {
+  try {
+    return await running.enter(peer)
+  } catch (error) {
+    log.warn({ reason: asNearportError(error).message }, 'killed processes of this environment are not recognised')
+    return []
   }
 }
 
@@ -89,4 +106,5 @@ export async function stopPeer(node: RunningPeer): Promise<void> {
   node.natWatch.stop()
   await node.signaling.close()
   await node.engine.close()
+  await node.leave()
 }

@@ -16,6 +16,7 @@ export interface ChannelsOwner {
   send(control: ControlMessage): void
   /** Something arrived from the other side: it lives. */
   heard(): void
+  answers(): Promise<boolean>
   /** The other side broke the rules, or the link is of no more use: it is to be cut off. */
   fail(reason: NearportError): void
 }
@@ -83,6 +84,10 @@ export class Channels implements Carriage {
     this.#owner.send({ type: 'closed', channel: id, code, message: message.slice(0, 500) })
     const share = this.#channels.get(id)
     if (share !== undefined) share.channel.onmessage = () => this.#owner.heard()
+  }
+
+  answers(): Promise<boolean> {
+    return this.#owner.answers()
   }
 
   replaced(): void {

@@ -3,20 +3,24 @@ import * as v from 'valibot'
 import { utf8 } from './bytes.ts'
 import { type ErrorCode, isErrorCode, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
-import { NAME_PATTERN } from './names.ts'
+import { ID_PATTERN, NAME_PATTERN } from './names.ts'
 import { base64url, message, parseJson, textOf } from './schema.ts'
 
 const Channel = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LIMITS.sharesPerTunnel))
+const Id = v.pipe(v.string(), v.regex(ID_PATTERN))
 const Code = v.custom<ErrorCode>(isErrorCode)
 const Text = v.pipe(v.string(), v.maxLength(500))
 
 const ControlMessageSchema = v.variant('type', [
-  /** `tunnel`: of the access side, what the link is to carry; null from the share side. */
+  /**
+   * `tunnel`: of the access side, what the link is to carry, and which processes of its environment were killed; null
+   * from the share side.
+   */
   message('hello', {
     version: v.pipe(v.number(), v.integer()),
     nonce: base64url(32),
     identity: base64url(32),
-    tunnel: v.nullable(v.pipe(v.string(), v.regex(/^[\w-]{21}$/))),
+    tunnel: v.nullable(v.strictObject({ id: Id, ended: v.pipe(v.array(Id), v.maxLength(LIMITS.predecessors)) })),
   }),
   message('proof', { mac: base64url(32), signature: base64url(64) }),
   /**

@@ -72,8 +72,9 @@ export class FarPeer {
    */
   async moved(name: string): Promise<void> {
     this.lose(name)
-    if (this.#link !== null && (await this.#link.answers())) return
-    this.#tunnel?.withdraw(name, new NearportError('peer-gone', `the process that served "${name}" was started again`))
+    const tunnel = this.#tunnel
+    if (tunnel === null || (await tunnel.answers())) return
+    tunnel.withdraw(name, new NearportError('peer-gone', `the process that served "${name}" was started again`))
   }
 
   /** The mux of a name; makes the link if there is none. Rejects with why it cannot be had now. */
@@ -133,7 +134,7 @@ export class FarPeer {
       stunUrl: signaling.stunUrl(),
       sendSignal: (box) => signaling.signal(session, this.peer, box),
       deadline: this.#deadline(tunnel.streams),
-      tunnelId: tunnel.id,
+      asks: { id: tunnel.id, ended: this.#node.predecessors },
       tunnel: () => {
         if (tunnel.isClosed) throw new NearportError('link-lost', 'its connections were given up meanwhile')
         return tunnel

@@ -65,6 +65,8 @@ export const LIMITS = {
   probeDeadline: 2 * SECOND,
   /** ms. See --grace: a router restarts, or a laptop wakes up, within this. */
   grace: 60 * SECOND,
+  /** killed processes of an environment that a new one tells of: one that is restarted every 2 s for a minute. */
+  predecessors: 32,
   /** ms. A day; what waits holds memory and the places of a printer. */
   graceMost: 86_400 * SECOND,
   /** ms the side that ends a link waits for the other to hear of it: a round trip to anywhere. */

@@ -16,7 +16,7 @@ import type { NatReport } from './nat.ts'
 import { Negotiation } from './negotiation.ts'
 import { prove, type Role, transcript, verify } from './proof.ts'
 import { fingerprint } from './sdp.ts'
-import type { Tunnel } from './tunnel.ts'
+import type { Tunnel, TunnelRequest } from './tunnel.ts'
 
 export interface LinkOptions {
   readonly role: Role
@@ -31,10 +31,10 @@ export interface LinkOptions {
   readonly sendSignal: (box: string) => void
   /** ms until the link has to be ready; without it LIMITS.linkDeadline */
   readonly deadline?: number
-  /** Access side: the id of the tunnel the link is for; null on the share side. */
-  readonly tunnelId: string | null
-  /** The tunnel of this id; asked for once both sides have proven themselves. Throws when it is closed. */
-  readonly tunnel: (id: string) => Tunnel
+  /** Access side: the tunnel the link is for; null on the share side. */
+  readonly asks: TunnelRequest | null
+  /** The tunnel that is asked for, once both sides have proven themselves. Throws when it is closed. */
+  readonly tunnel: (request: TunnelRequest) => Tunnel
   /** See NegotiationOptions. */
   readonly nat?: (() => Promise<NatReport | null>) | undefined
   readonly log: Log
@@ -60,7 +60,7 @@ export class Link {
   #control: Promise<void> = this.#connected.promise
   #step: 'hello' | 'proof' | 'ready' | 'closed' = 'hello'
   #transcript: Bytes | null = null
-  #tunnelId: string | null = null
+  #request: TunnelRequest | null = null
   #lastHeard = performance.now()
 
   constructor(options: LinkOptions) {
@@ -89,6 +89,7 @@ export class Link {
         pc: this.#negotiation.pc,
         send: (control) => this.#send(control),
         heard: () => this.#heard(),
+        answers: () => this.answers(),
         fail: (reason) => this.#cutOff(reason),
       },
       engine.highWater,
@@ -157,9 +158,10 @@ export class Link {
     this.#proofDeadline = setTimeout(() => {
       this.#cutOff(unproven())
     }, LIMITS.proofDeadline)
-    const { self, tunnelId } = this.#options
+    const { self, asks } = this.#options
+    const tunnel = asks && { id: asks.id, ended: [...asks.ended] }
     const identity = self.identity.publicKey
-    this.#send({ type: 'hello', version: PROTOCOL_VERSION, nonce: this.#nonce, identity, tunnel: tunnelId })
+    this.#send({ type: 'hello', version: PROTOCOL_VERSION, nonce: this.#nonce, identity, tunnel })
     this.#connected.resolve()
   }
 
@@ -224,19 +226,19 @@ export class Link {
     if ((hello.tunnel === null) !== (role === 'access')) {
       throw new NearportError('message-malformed', 'the other side named a tunnel that is not due, or none')
     }
-    this.#tunnelId = this.#options.tunnelId ?? hello.tunnel
+    this.#request = this.#options.asks ?? hello.tunnel
     this.#step = 'proof'
     this.#send({ type: 'proof', ...(await prove(networkKey, self.identity, role, this.#transcript)) })
   }
 
   async #receiveProof(proof: Extract<ControlMessage, { type: 'proof' }>): Promise<void> {
     const { role, remote, networkKey } = this.#options
-    if (this.#transcript === null || this.#tunnelId === null)
+    if (this.#transcript === null || this.#request === null)
       throw new NearportError('internal', 'a proof before the transcript')
     const far = role === 'access' ? 'share' : 'access'
     await verify(networkKey, remote.identity, far, this.#transcript, proof)
     if (this.#step !== 'proof') return
-    const tunnel = this.#options.tunnel(this.#tunnelId)
+    const tunnel = this.#options.tunnel(this.#request)
     this.#step = 'ready'
     clearTimeout(this.#deadline)
     clearTimeout(this.#proofDeadline)

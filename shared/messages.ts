@@ -5,15 +5,14 @@
 import * as v from 'valibot'
 import { type ErrorCode, isErrorCode, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
-import { NAME_PATTERN } from './names.ts'
+import { ID_PATTERN, NAME_PATTERN } from './names.ts'
 import { base64url, message, parseJson } from './schema.ts'
 
 /** Raised with every change that an older peer or server would misread. */
 export const PROTOCOL_VERSION = 1
 
 const Name = v.pipe(v.string(), v.regex(NAME_PATTERN))
-/** A nanoid of 21 characters: a peer process, or a session (one negotiation between two of them). */
-const Id = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{21}$/))
+const Id = v.pipe(v.string(), v.regex(ID_PATTERN))
 const Request = v.pipe(v.number(), v.safeInteger(), v.minValue(1))
 /** An Ed25519 public key; elsewhere the same length serves nonces and proofs. */
 const Bytes32 = base64url(32)

@@ -15,6 +15,8 @@ export interface PeerNode {
   readonly signaling: SignalingClient
   /** ms that connections wait for a new link when theirs is lost */
   readonly grace: number
+  /** ids of processes of this environment that were killed */
+  readonly predecessors: readonly string[]
   readonly log: Log
   /** What NAT this process is behind, once that is known; never rejects. Absent where it cannot be found. */
   readonly nat?: (() => Promise<NatReport | null>) | undefined

@@ -1,6 +1,6 @@
 /** The share side: it claims names, accepts links from access peers, and hands their streams to the targets. */
 import { shortIdentity } from './crypto.ts'
-import { explained, NearportError } from './errors.ts'
+import { asNearportError, explained, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { Link } from './link.ts'
 import type { ServerMessage } from './messages.ts'
@@ -91,8 +91,11 @@ export class Share {
       engine,
       stunUrl: signaling.stunUrl(),
       sendSignal: (box) => signaling.signal(session, from, box),
-      tunnelId: null,
-      tunnel: (id) => this.#tunnel(`${from} ${owner}`, id),
+      asks: null,
+      tunnel: ({ id, ended }) => {
+        for (const killed of ended) this.#end(`${killed} ${owner}`)
+        return this.#tunnel(`${from} ${owner}`, id)
+      },
       nat,
       log,
     })
@@ -106,6 +109,15 @@ export class Share {
       log[level]({ peer: from, owner: shortIdentity(owner), ...explained(reason), waiting }, 'link closed')
     })
     return link
+  }
+
+  /** Another process of its environment says that this one was killed; if it answers all the same it was not. */
+  #end(process: string): void {
+    const tunnel = this.#tunnels.get(process)
+    tunnel
+      ?.answers()
+      .then((lives) => lives || tunnel.close(new NearportError('peer-gone', 'the process was killed')))
+      .catch((error: unknown) => this.#node.log.error({ reason: asNearportError(error).message }, 'tunnel not ended'))
   }
 
   #tunnel(process: string, id: string): Tunnel {

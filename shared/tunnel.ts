@@ -12,12 +12,22 @@ import { type MuxStream, WindowBudget } from './stream.ts'
 /** How the share side takes streams of a name; null when it does not serve the name. */
 export type Acceptor = (name: string) => ((stream: MuxStream) => void) | null
 
+/** What the access side asks a link for. */
+export interface TunnelRequest {
+  /** of the tunnel */
+  readonly id: string
+  /** Peer ids of processes of the same environment that were killed. */
+  readonly ended: readonly string[]
+}
+
 /** What a tunnel needs of the channels of a link. */
 export interface Carriage {
   /** Access side: makes the channel of a mux, and announces it. */
   carry(channel: number, name: string, mux: Mux, resume: boolean): void
   /** Share side: tells the other one that a name is served no longer. */
   refuse(channel: number, reason: NearportError): void
+  /** See Link.answers. */
+  answers(): Promise<boolean>
   /** Another link carries the tunnel now. */
   replaced(): void
 }
@@ -57,6 +67,11 @@ export class Tunnel {
 
   get isClosed(): boolean {
     return this.#closed !== null
+  }
+
+  /** The process at the other end answers at this moment. */
+  async answers(): Promise<boolean> {
+    return (await this.#carriage?.answers()) ?? false
   }
 
   /** Connections that are open, or whose end the other side does not know of yet. */

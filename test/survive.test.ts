@@ -76,6 +76,22 @@ describe('a job under way', () => {
     expect((await exchange(port, 'next')).toString()).toBe(sha256(Buffer.from('next')))
   })
 
+  test('frees a printer that takes one at a time when its access is killed and started again', async () => {
+    const sink = await target()
+    await network.share({ pc1: sink.address }, { maxConnections: 1 })
+    const killed = await network.access(['pc1'])
+    const arrived = sink.next()
+    const client = await dial(killed.ports.pc1 ?? 0)
+    client.write('a job')
+    const far = await arrived
+    await readSome(far, 5)
+    const ended = ending(far)
+    await killed.stop('SIGKILL')
+    const access = await network.access(['pc1'])
+    expect(await ended).toBe('ECONNRESET')
+    expect((await exchange(access.ports.pc1 ?? 0, 'next')).toString()).toBe(sha256(Buffer.from('next')))
+  })
+
   test('is reset after the grace time when the path stays away, on both sides, with the reason', async () => {
     const sink = await target()
     const share = await network.share({ pc1: sink.address }, { grace: 1 })
