@@ -57,9 +57,9 @@ export const LIMITS = {
   proofDeadline: 5 * SECOND,
   /** ms between looks at how long a link has been silent. */
   linkCheck: SECOND,
-  /** ms of silence after which each look sends a ping. */
+  /** ms between pings: each side sends them, as the other's may be queued behind a job on a slow path. */
   linkPing: 3 * SECOND,
-  /** ms of silence after which a link is dead: six pings went unanswered, and a slow path had time to bring one. */
+  /** ms of silence after which a link is dead: three pings, or one message of a job at 64 kbit/s. */
   linkSilence: 9 * SECOND,
   /** ms a link that is in doubt has to answer a ping: a long round trip, twice. */
   probeDeadline: 2 * SECOND,

@@ -6,7 +6,7 @@ import { Link } from './link.ts'
 import type { ServerMessage } from './messages.ts'
 import type { PeerNode } from './node.ts'
 import type { MuxStream } from './stream.ts'
-import { type Acceptor, Tunnel } from './tunnel.ts'
+import { Tunnels } from './tunnels.ts'
 
 type SignalMessage = Extract<ServerMessage, { type: 'signal' }>
 
@@ -17,14 +17,13 @@ export class Share {
   readonly #node: PeerNode
   readonly #served = new Map<string, (stream: MuxStream) => void>()
   readonly #sessions = new Map<string, Link>()
-  /** The newest of each process, by its peer id and identity: a process that was started again begins anew. */
-  readonly #tunnels = new Map<string, Tunnel>()
   /** Sessions that were, so that a replayed offer is not answered; a Set keeps the oldest first. */
   readonly #seen = new Set<string>()
-  readonly #accept: Acceptor = (name) => this.#served.get(name) ?? null
+  readonly #tunnels: Tunnels
 
   constructor(node: PeerNode) {
     this.#node = node
+    this.#tunnels = new Tunnels((name) => this.#served.get(name) ?? null, node.grace)
     node.signaling.onsignal = (signal) => this.#receive(signal)
     node.signaling.onended = ({ session, code }) => {
       this.#sessions.get(session)?.abandon(new NearportError(code, 'the signaling server ended the negotiation'))
@@ -51,13 +50,13 @@ export class Share {
     const names = [...this.#served.keys()]
     this.#served.clear()
     const links = [...this.#sessions.values()].map((link) => link.close(reason))
-    for (const tunnel of this.#tunnels.values()) tunnel.close(reason)
+    this.#tunnels.close(reason)
     await Promise.all([...links, ...names.map((name) => this.#node.signaling.unclaim(name))])
   }
 
   #withdraw(name: string, reason: NearportError): void {
     this.#served.delete(name)
-    for (const tunnel of this.#tunnels.values()) tunnel.withdraw(name, reason)
+    this.#tunnels.withdraw(name, reason)
   }
 
   #receive(signal: SignalMessage): void {
@@ -81,6 +80,8 @@ export class Share {
 
   #make({ session, from, owner }: SignalMessage): Link {
     const { peer, identity, networkKey, sealer, engine, signaling, log, nat } = this.#node
+    // One that was started again has another peer id, and so begins anew.
+    const process = `${from} ${owner}`
     const link = new Link({
       role: 'share',
       session,
@@ -94,7 +95,7 @@ export class Share {
       asks: null,
       tunnel: ({ id, ended }) => {
         for (const killed of ended) this.#end(`${killed} ${owner}`)
-        return this.#tunnel(`${from} ${owner}`, id)
+        return this.#tunnels.take(process, id)
       },
       nat,
       log,
@@ -105,31 +106,16 @@ export class Share {
       this.#sessions.delete(session)
       signaling.end(session)
       const level = reason.code === 'shutting-down' ? 'info' : 'warn'
-      const waiting = this.#tunnels.get(`${from} ${owner}`)?.streams ?? 0
+      const waiting = this.#tunnels.streams(process)
       log[level]({ peer: from, owner: shortIdentity(owner), ...explained(reason), waiting }, 'link closed')
     })
     return link
   }
 
-  /** Another process of its environment says that this one was killed; if it answers all the same it was not. */
   #end(process: string): void {
-    const tunnel = this.#tunnels.get(process)
-    tunnel
-      ?.answers()
-      .then((lives) => lives || tunnel.close(new NearportError('peer-gone', 'the process was killed')))
-      .catch((error: unknown) => this.#node.log.error({ reason: asNearportError(error).message }, 'tunnel not ended'))
-  }
-
-  #tunnel(process: string, id: string): Tunnel {
-    const known = this.#tunnels.get(process)
-    if (known?.id === id) return known
-    known?.close(new NearportError('peer-reset', 'the other side gave the connections up while there was no path'))
-    const tunnel = new Tunnel(this.#accept, this.#node.grace, id)
-    this.#tunnels.set(process, tunnel)
-    tunnel.closed.then(() => {
-      if (this.#tunnels.get(process) === tunnel) this.#tunnels.delete(process)
+    this.#tunnels.end(process).catch((error: unknown) => {
+      this.#node.log.error({ reason: asNearportError(error).message }, 'tunnel not ended')
     })
-    return tunnel
   }
 
   #remember(session: string): void {

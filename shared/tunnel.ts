@@ -69,6 +69,11 @@ export class Tunnel {
     return this.#closed !== null
   }
 
+  /** No link carries it now. */
+  get isWaiting(): boolean {
+    return this.#carriage === null
+  }
+
   /** The process at the other end answers at this moment. */
   async answers(): Promise<boolean> {
     return (await this.#carriage?.answers()) ?? false

@@ -104,6 +104,10 @@ describe('a job under way', () => {
     const ends = Promise.all([ending(client), ending(far)])
     process.kill(share.pid, 'SIGSTOP')
     expect(await access.resetLogged('pc1')).toMatchObject({ code: 'link-lost', reason: expect.stringContaining('1 s') })
+    // Nobody is told that it is there when it is not.
+    await access.logged('offline', ({ msg, state }) => msg === 'share presence' && state === 'offline')
+    const { shares } = JSON.parse(await network.succeed('access', ['overview', '--json']))
+    expect(shares).toMatchObject([{ name: 'pc1', online: false }])
     process.kill(share.pid, 'SIGCONT')
     // The share finds its own link dead, or hears that the connection was given up.
     expect(['link-lost', 'peer-reset']).toContain((await share.resetLogged('pc1')).code)

@@ -2,8 +2,10 @@
 import { randomBytes } from 'node:crypto'
 import type { Engine } from '../shared/engine.ts'
 import { NearportError } from '../shared/errors.ts'
+import { LIMITS } from '../shared/limits.ts'
 import type { Link } from '../shared/link.ts'
 import type { MuxStream } from '../shared/stream.ts'
+import { Tunnels } from '../shared/tunnels.ts'
 import {
   availableEngines,
   linkPair,
@@ -12,7 +14,7 @@ import {
   newMember,
   newNetwork,
   newTunnels,
-  type Tunnels,
+  type Tunnels as TunnelPair,
 } from './support/links.ts'
 
 const MINUTE = 60_000
@@ -22,7 +24,7 @@ let network: Network
 let access: Member
 let share: Member
 const made: Link[] = []
-const opened: Tunnels[] = []
+const opened: TunnelPair[] = []
 
 beforeAll(async () => {
   ;[network, access, share] = await Promise.all([newNetwork(), newMember(), newMember()])
@@ -36,7 +38,7 @@ afterAll(async () => {
   for (const engine of engines) await engine.close()
 })
 
-async function link(engine: Engine, tunnels: Tunnels) {
+async function link(engine: Engine, tunnels: TunnelPair) {
   const links = linkPair({ engine, network, access, share, tunnels })
   made.push(links.access, links.share)
   opened.push(tunnels)
@@ -79,6 +81,35 @@ function answer(stream: MuxStream): Promise<Buffer> {
     stream.onreset = reject
   })
 }
+
+describe('a share', () => {
+  const reason = new NearportError('shutting-down', 'the test is over')
+
+  test('has one tunnel for a process: another one ends that before', async () => {
+    const all = new Tunnels(() => () => undefined, MINUTE)
+    const first = all.take('till', 'one')
+    expect(all.take('till', 'one')).toBe(first)
+    all.take('till', 'two')
+    expect((await first.closed).code).toBe('peer-reset')
+    all.close(reason)
+  })
+
+  test('ends the tunnel of a process that is said to be killed, and of no other', async () => {
+    const all = new Tunnels(() => () => undefined, MINUTE)
+    const [killed, other] = [all.take('killed', 'one'), all.take('other', 'two')]
+    await all.end('killed')
+    expect([killed.isClosed, other.isClosed]).toEqual([true, false])
+    all.close(reason)
+  })
+
+  test('lets only so many wait for their path: the one that waits longest ends', async () => {
+    const all = new Tunnels(() => () => undefined, MINUTE)
+    const made = Array.from({ length: LIMITS.linksPerProcess + 1 }, (_, index) => all.take(`till ${index}`, 'id'))
+    expect((await made[0]?.closed)?.code).toBe('too-many-links')
+    expect(made.filter(({ isClosed }) => isClosed)).toHaveLength(1)
+    all.close(reason)
+  })
+})
 
 describe.each(engines.map((engine) => [engine.name, engine] as const))('%s', (_name, engine) => {
   test('a job under way when its link is lost goes on on the next, in both directions', async () => {

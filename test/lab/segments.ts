@@ -116,9 +116,9 @@ add rule inet lab ${chain} numgen random mod 100 < ${percent} counter name dropp
 add element inet lab losses { "${a}" . "${b}" : jump ${chain}, "${b}" . "${a}" : jump ${chain} }`)
   }
 
-  /** How fast packets come to what is attached here, in Mbit/s; up to 2 MiB wait, further ones are lost. */
-  async limit(mbit: number, to: Namespace): Promise<void> {
-    const rate = ['tbf', 'rate', `${mbit}mbit`, 'burst', '64kb', 'limit', '2mb']
+  /** How fast packets come to what is attached here, in Mbit/s; up to `queue` KiB wait, further ones are lost. */
+  async limit(mbit: number, to: Namespace, queue = 2048): Promise<void> {
+    const rate = ['tbf', 'rate', `${mbit}mbit`, 'burst', '64kb', 'limit', `${queue}kb`]
     await this.#router.tc('qdisc', 'replace', 'dev', this.#port(to).name, 'root', ...rate)
   }
 
