@@ -23,7 +23,7 @@ interface Told {
   readonly code: string | undefined
   readonly reason: string | undefined
   readonly next: unknown
-  /** from the attempt to make a link */
+  /** From the first attempt to make a link to its end; NaN if the job did not fail by that. */
   readonly seconds: number
 }
 
@@ -60,19 +60,22 @@ export async function print(tunnels: Tunnels, host: Host, access: KnownAccess, n
   return text === sha256 ? { works: true } : { works: false, ended: `an end after "${text}"`, seconds }
 }
 
-/** What both sides say of the first attempt to make a link between them. */
+/** Why the job failed, as the access says it, and when both sides first said so of their link. */
 async function whatWasTold(tunnels: Tunnels, access: KnownAccess, name: string, reset: LogLine) {
-  const isClosed = ({ msg, owner }: LogLine) => msg === 'link closed' && owner === access.owner
-  const closed = await tunnels.shareOf(name).logged('the end of the link', isClosed)
   const isOnline = (line: LogLine) => line.msg === 'share presence' && line.name === name && line.state === 'online'
-  const { time } = await access.logged('the name online', isOnline)
-  const told = (line: LogLine): Told => ({
-    code: line.code,
-    reason: line.reason,
-    next: line.next,
-    seconds: (line.time - time) / 1000,
+  const { time, peer } = await access.logged('the name online', isOnline)
+  const told = ({ code, reason, next }: LogLine, at: LogLine | undefined): Told => ({
+    code,
+    reason,
+    next,
+    seconds: at === undefined ? Number.NaN : (at.time - time) / 1000,
   })
-  return { access: told(reset), share: told(closed) }
+  // Any other reason is not of a link, of which there may be nothing to say then.
+  if (reset.code !== 'link-timeout') return { access: told(reset, undefined) }
+  const isClosed = (line: LogLine) => line.msg === 'link closed' && (line.peer === peer || line.owner === access.owner)
+  const near = await access.logged('the end of the link', isClosed)
+  const far = await tunnels.shareOf(name).logged('the end of the link', isClosed)
+  return { access: told(reset, near), share: told(far, far) }
 }
 
 /** What works arrives whole; what does not is reset in time, and both logs say why, and what can be done. */
