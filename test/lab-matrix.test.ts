@@ -1,17 +1,17 @@
 /**
  * Who reaches whom: a share behind each kind of NAT and an access behind each, on both engines, all at the same time.
- * A job must arrive byte-exact, or fail in time where two NATs cannot be crossed.
+ * A job must arrive byte-exact, or fail in time where two NATs cannot be crossed; doctor on
+ * each host names what stands before it, and what it says of each two is what becomes of the job.
  */
-import { afterAll, beforeAll, describe, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { parseNat } from '../shared/nat.ts'
+import { verdict } from '../shared/verdict.ts'
 import { type Host, Lab } from './lab/lab.ts'
+import { KINDS, type Kind, TOKENS } from './lab/nat-words.ts'
 import { brief, expectOutcome, type Outcome, print } from './lab/outcome.ts'
 import { Tunnels } from './lab/programs.ts'
 import { describeLab } from './lab/system.ts'
 import { ENGINES, type EngineName } from './support/tunnel.ts'
-
-/** none: a host of the internet; double: a port-restricted NAT behind another one */
-const KINDS = ['none', 'open', 'port-restricted', 'endpoint-dependent', 'double'] as const
-type Kind = (typeof KINDS)[number]
 
 /**
  * Row: the side of the share; columns: that of the access, in the order of KINDS. A path needs one side that everybody
@@ -68,24 +68,53 @@ async function hostBehind(lab: Lab, kind: Kind, name: string): Promise<Host> {
   }
 }
 
-/** Prints what was expected against what was seen, its columns as wide as their widest cell. */
-function printTable(engine: EngineName, outcomes: Outcomes): void {
+/** The words that doctor has for each side, by kind. */
+interface Tokens {
+  readonly share: ReadonlyMap<string, string | null>
+  readonly access: ReadonlyMap<string, string | null>
+}
+
+/** What doctor prints for the other side, on each of some hosts. */
+async function tokensOf(tunnels: Tunnels, hosts: ReadonlyMap<string, Host>): Promise<Map<string, string | null>> {
+  const find = async ([kind, host]: [string, Host]) => [kind, (await tunnels.doctor(host)).token] as const
+  return new Map(await Promise.all([...hosts].map(find)))
+}
+
+/** Whether doctor on the host of the access, given the word of the share, says that the two meet. */
+function meet(tokens: Tokens, share: Kind, access: Kind): string {
+  const [near, far] = [tokens.access.get(access), tokens.share.get(share)]
+  return verdict(near ? parseNat(near) : null, far ? parseNat(far) : null).meet
+}
+
+/** Prints a table, its columns as wide as their widest cell. */
+function printTable(title: string, rows: readonly (readonly string[])[]): void {
+  const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0))
+  const lines = rows.map((row) => row.map((text, column) => text.padEnd(width(column))).join('  '))
+  process.stderr.write(`${title}\n${lines.join('\n')}\n\n`)
+}
+
+function printTokens(tokens: Tokens): void {
+  const word = (token: string | null | undefined) => token ?? '?'
+  const rows = KINDS.map((kind) => [kind, word(tokens.share.get(kind)), word(tokens.access.get(kind))])
+  printTable('doctor', [['', 'on the host of the share', 'on the host of the access'], ...rows])
+}
+
+function printOutcomes(engine: EngineName, tokens: Tokens, outcomes: Outcomes): void {
   const rows = KINDS.map((share) => {
     const cells = KINDS.map((access, column) => {
       const outcome = outcomes.get(cell(share, access))
-      return `${EXPECTED[share][column] ? 'works' : 'fails'} | ${outcome === undefined ? '?' : brief(outcome)}`
+      const seen = outcome === undefined ? '?' : brief(outcome)
+      return `${EXPECTED[share][column] ? 'works' : 'fails'} | ${meet(tokens, share, access)} | ${seen}`
     })
     return [share, ...cells]
   })
-  const all = [['share ↓ access →', ...KINDS], ...rows]
-  const width = (column: number) => Math.max(...all.map((row) => row[column]?.length ?? 0))
-  const lines = all.map((row) => row.map((text, column) => text.padEnd(width(column))).join('  '))
-  process.stderr.write(`${engine}, expected | seen\n${lines.join('\n')}\n\n`)
+  printTable(`${engine}, expected | doctor: do they meet? | seen`, [['share ↓ access →', ...KINDS], ...rows])
 }
 
 describeLab('who reaches whom', () => {
   const cells = KINDS.flatMap((share) => KINDS.map((access, column) => ({ share, access, column })))
   const outcomes = new Map<EngineName, Outcomes>()
+  let tokens: Tokens
   let lab: Lab
   let tunnels: Tunnels
 
@@ -97,10 +126,12 @@ describeLab('who reaches whom', () => {
       shares.set(kind, await hostBehind(lab, kind, `share-${kind}`))
       accesses.set(kind, await hostBehind(lab, kind, `access-${kind}`))
     }
+    tokens = { share: await tokensOf(tunnels, shares), access: await tokensOf(tunnels, accesses) }
+    printTokens(tokens)
     await Promise.all(
       ENGINES.map(async (engine) => outcomes.set(engine, await matrix(tunnels, engine, shares, accesses))),
     )
-    for (const [engine, seen] of outcomes) printTable(engine, seen)
+    for (const [engine, seen] of outcomes) printOutcomes(engine, tokens, seen)
   })
 
   afterAll(async () => {
@@ -108,9 +139,20 @@ describeLab('who reaches whom', () => {
     await lab?.close()
   })
 
+  describe('doctor', () => {
+    test.each(KINDS)('names what stands before a host: %s', (kind) => {
+      expect([tokens.share.get(kind), tokens.access.get(kind)]).toEqual([TOKENS[kind], TOKENS[kind]])
+    })
+
+    test.each(cells)('knows what becomes of share $share × access $access', ({ share, access, column }) => {
+      expect(meet(tokens, share, access)).toBe(EXPECTED[share][column] ? 'yes' : 'no')
+    })
+  })
+
   describe.each(ENGINES)('%s', (engine) => {
     test.each(cells)('share $share × access $access', ({ share, access, column }) => {
-      expectOutcome(outcomes.get(engine)?.get(cell(share, access)), EXPECTED[share][column] ?? false)
+      const expected = EXPECTED[share][column] ? 'works' : ({ access, share, because: 'not-crossed' } as const)
+      expectOutcome(outcomes.get(engine)?.get(cell(share, access)), expected)
     })
   })
 })

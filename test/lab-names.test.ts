@@ -28,7 +28,7 @@ async function loseNames(engine: EngineName): Promise<void> {
       const { share } = await tunnels.share(shareHost, engine, 'printer')
       const access = await tunnels.access(accessHost, engine, ['printer'])
       const peers = [share, access]
-      const job = async () => expectOutcome(await print(tunnels, accessHost, access, 'printer'), true)
+      const job = async () => expectOutcome(await print(tunnels, accessHost, access, 'printer'), 'works')
       await job()
 
       for (const host of hosts) await host.knows({})
@@ -49,7 +49,7 @@ async function loseNames(engine: EngineName): Promise<void> {
       await access.logged('a new link', ready, lost[1], PATIENCE)
       await job()
     },
-    SERVER,
+    { name: SERVER },
   )
 }
 

@@ -3,7 +3,11 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { expect } from '@jest/globals'
+import { Config } from '../../peer/config.ts'
 import { Child } from '../../peer/demo/child.ts'
+import type { Report } from '../../peer/doctor/report.ts'
+import { shortIdentity } from '../../shared/crypto.ts'
 import { formatHostPort } from '../../shared/hostport.ts'
 import { type Access, type EngineName, Network, type Peer } from '../support/tunnel.ts'
 import type { Host } from './lab.ts'
@@ -95,12 +99,25 @@ export interface Printer extends TcpEnd {
   readonly address: string
 }
 
+/** An access, and what the logs of shares call its environment. */
+export interface KnownAccess extends Access {
+  readonly owner: string
+}
+
+export interface ServerOptions {
+  /** What the link calls the server, instead of by its address. */
+  readonly name?: string
+  /** A second address of its host, with which its STUN tells NATs in full. */
+  readonly secondAddress?: string
+}
+
 /** A network of nearport in a lab. Its peers are processes on the hosts, and need no `enable`. */
 export class Tunnels {
   readonly network: Network
   /** Where the signaling server runs. */
   readonly server: Host
   readonly #ends: TcpEnd[] = []
+  readonly #shares = new Map<string, Peer>()
   #homes = 0
 
   private constructor(network: Network, server: Host) {
@@ -108,14 +125,15 @@ export class Tunnels {
     this.server = server
   }
 
-  /** Starts the signaling server on a host. `name`: what the link calls it, instead of by its address. */
-  static async start(server: Host, name?: string): Promise<Tunnels> {
+  /** Starts the signaling server on a host. */
+  static async start(server: Host, { name, secondAddress }: ServerOptions = {}): Promise<Tunnels> {
     const folder = await mkdtemp(join(tmpdir(), 'nearport-lab-'))
     const { address, launch } = server
     const publicUrl = name === undefined ? undefined : `http://${name}:${SIGNALING_PORT}/`
     const network = new Network(folder, {
       launch,
       listen: formatHostPort({ host: address, port: SIGNALING_PORT }),
+      ...(secondAddress === undefined ? {} : { signal: ['--stun-alternate-address', secondAddress] }),
       env: (link) => ({ NEARPORT_PUBLIC_URL: publicUrl, NEARPORT_LINK: link === '' ? undefined : link }),
     })
     const tunnels = new Tunnels(network, server)
@@ -137,11 +155,31 @@ export class Tunnels {
       { [name]: printer.address },
       { home, launch: host.launch, engine, ephemeral: true },
     )
+    this.#shares.set(name, share)
     return { share, printer }
   }
 
-  access(host: Host, engine: EngineName, names: readonly string[]): Promise<Access> {
-    return this.network.access(names, { home: this.#newHome('access'), launch: host.launch, engine })
+  /** The share that serves a name. */
+  shareOf(name: string): Peer {
+    const share = this.#shares.get(name)
+    if (share === undefined) throw new Error(`nobody shares ${name}`)
+    return share
+  }
+
+  async access(host: Host, engine: EngineName, names: readonly string[]): Promise<KnownAccess> {
+    const home = this.#newHome('access')
+    const access = await this.network.access(names, { home, launch: host.launch, engine })
+    const { publicKey } = await new Config(this.network.home(home), {}).identity()
+    return Object.assign(access, { owner: shortIdentity(publicKey) })
+  }
+
+  /** What `nearport doctor` finds on a host, and that its exit status says the same. */
+  async doctor(host: Host, ...args: readonly string[]): Promise<Report> {
+    const run = await this.network.run(this.#newHome('doctor'), ['doctor', '--json', ...args], { launch: host.launch })
+    if (run.stdout === '') throw new Error(`doctor ended with ${run.code}: ${run.stderr}`)
+    const report = JSON.parse(run.stdout) as Report
+    expect(run.code).toBe(report.status)
+    return report
   }
 
   /** A till that dials the bind of a name at once, from the host of the access. */

@@ -83,6 +83,13 @@ table inet lab {
     return port.address
   }
 
+  /** One more address, beside the one it has; returns it. */
+  async addAddress(namespace: Namespace): Promise<string> {
+    const address = this.#newAddress()
+    await this.#addAddress(namespace, { ...this.#port(namespace), address })
+    return address
+  }
+
   /** Routes a network to what is attached here. */
   async delegate(network: string, to: Namespace): Promise<void> {
     const { name, address } = this.#port(to)

@@ -1,6 +1,6 @@
 import { beforeAll, test } from '@jest/globals'
 import { Lab } from './lab.ts'
-import { Tunnels } from './programs.ts'
+import { type ServerOptions, Tunnels } from './programs.ts'
 import type { Family } from './segments.ts'
 
 /** ms: none waits for another, but all want the same two cores. */
@@ -23,15 +23,24 @@ export function together(bodies: Readonly<Record<string, () => Promise<void>>>):
   for (const title of Object.keys(bodies)) test(title, () => running.get(title), DEADLINE)
 }
 
-/** Gives `use` a lab with a signaling server in it, and removes both in the end. `name`: as Tunnels.start has it. */
+interface LabOptions extends Pick<ServerOptions, 'name'> {
+  /** Two addresses for the server, so that its STUN tells NATs in full. */
+  readonly twoAddresses?: boolean
+}
+
+/** Gives `use` a lab with a signaling server in it, and removes both in the end. */
 export async function withLab(
   family: Family,
   use: (lab: Lab, tunnels: Tunnels) => Promise<void>,
-  name?: string,
+  { name, twoAddresses = false }: LabOptions = {},
 ): Promise<void> {
   const lab = await Lab.create(family)
   try {
-    const tunnels = await Tunnels.start(await lab.host('signal'), name)
+    const server = await lab.host('signal')
+    const tunnels = await Tunnels.start(server, {
+      ...(name === undefined ? {} : { name }),
+      ...(twoAddresses ? { secondAddress: await lab.internet.addAddress(server.namespace) } : {}),
+    })
     try {
       await use(lab, tunnels)
     } finally {

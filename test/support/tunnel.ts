@@ -108,6 +108,8 @@ export interface NetworkOptions {
   readonly launch?: Launch
   /** HOST:PORT where the server listens; default: a free port of loopback. */
   readonly listen?: string
+  /** added to the words that start the server */
+  readonly signal?: readonly string[]
   /** added to the environment of every process, once there is a link; default: nothing */
   readonly env?: (link: string) => NodeJS.ProcessEnv
 }
@@ -173,8 +175,12 @@ export class Network {
 
   /** Starts the server, or starts it again at the same address with the same data. */
   async startSignaling(): Promise<Peer> {
-    const { listen = this.link === '' ? '127.0.0.1:0' : new URL(this.url).host, launch = [] } = this.#options
-    const args = ['--log-json', 'signal', '--listen', listen, '--stun-alternate-port', '0']
+    const {
+      listen = this.link === '' ? '127.0.0.1:0' : new URL(this.url).host,
+      launch = [],
+      signal = [],
+    } = this.#options
+    const args = ['--log-json', 'signal', '--listen', listen, '--stun-alternate-port', '0', ...signal]
     const child = this.start('signal', args, { launch })
     const peer = new Peer(child)
     await peer.logged('the signaling server runs', ({ msg }) => msg === 'the signaling server runs')
