@@ -27,15 +27,16 @@ export class Predecessors {
   /** Enters this process. Returns the ids of those that were killed, the newest first, LIMITS.predecessors at most. */
   async enter(peer: string): Promise<string[]> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
-    const dead: { readonly peer: string; readonly since: number }[] = []
-    for (const file of await readdir(this.#folder)) {
-      const other = file.replace(/\.json$/, '')
-      const since = ID_PATTERN.test(other) ? await this.#deadSince(other) : null
-      if (since !== null) dead.push({ peer: other, since })
-    }
+    // First, as what another one left there may be in the way.
     await writeFileAtomic(this.#path(peer), JSON.stringify({ version: 1, pid: process.pid, host: hostname() }), {
       mode: 0o600,
     })
+    const dead: { readonly peer: string; readonly since: number }[] = []
+    for (const file of await readdir(this.#folder)) {
+      const other = file.replace(/\.json$/, '')
+      const since = other !== peer && ID_PATTERN.test(other) ? await this.#deadSince(other) : null
+      if (since !== null) dead.push({ peer: other, since })
+    }
     dead.sort((one, other) => other.since - one.since)
     // The others are kept: this process, too, may be killed before it could say so.
     for (const { peer: old } of dead.splice(LIMITS.predecessors)) await this.leave(old)
@@ -56,7 +57,10 @@ export class Predecessors {
     try {
       const { mtimeMs } = await stat(this.#path(peer))
       const { pid, host } = v.parse(RunningFile, JSON.parse(await readFile(this.#path(peer), 'utf8')))
-      return host === hostname() && isDead(pid) ? mtimeMs : null
+      if (host === hostname()) return isDead(pid) ? mtimeMs : null
+      // Of a container that will not come back, most likely.
+      if (Date.now() - mtimeMs > LIMITS.graceMost) await this.leave(peer)
+      return null
     } catch (error) {
       // It ended in order meanwhile.
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null

@@ -46,8 +46,8 @@ export class Access {
     const accessed = this.#names.get(name)
     if (accessed === undefined) throw new NearportError('internal', `"${name}" is not accessed here`)
     const { presence, far } = accessed
-    // A link that is up is better proof than what the server last said: it may be down itself.
-    if (far !== null && (presence?.state === 'online' || far.active)) return (await this.#mux(far, name)).open()
+    // A channel that is up is better proof than what the server last said: it may be down itself.
+    if (far !== null && (presence?.state === 'online' || far.carries(name))) return (await this.#mux(far, name)).open()
     const state = presence?.state ?? 'unknown'
     if (state === 'offline') throw new NearportError('name-offline', `"${name}" is offline: nobody serves it now`)
     throw new NearportError('name-unknown', `"${name}" is not known to the server`)

@@ -65,7 +65,12 @@ export class Channels implements Carriage {
   /** The link is proven: it carries this tunnel from now on. */
   begin(tunnel: Tunnel): void {
     this.#tunnel = tunnel
-    tunnel.attach(this)
+    try {
+      tunnel.attach(this)
+    } catch (error) {
+      // The engine may find that the connection is gone before it says so.
+      throw new NearportError('link-lost', 'the channels could not be made', { cause: error })
+    }
   }
 
   carry(id: number, name: string, mux: Mux, resume: boolean): void {
@@ -75,7 +80,7 @@ export class Channels implements Carriage {
     share.deadline = setTimeout(() => {
       const what = `the other side did not open "${name}"`
       if (resume) this.#owner.fail(new NearportError('link-lost', what))
-      else this.#end(id, new NearportError('link-timeout', what))
+      else this.#endShare(id, new NearportError('link-timeout', what))
     }, LIMITS.requestDeadline)
   }
 
@@ -90,8 +95,8 @@ export class Channels implements Carriage {
     return this.#owner.answers()
   }
 
-  replaced(): void {
-    this.#owner.fail(new NearportError('link-lost', 'a newer link has taken its place'))
+  end(reason: NearportError): void {
+    this.#owner.fail(reason)
   }
 
   receive(control: Extract<ControlMessage, { type: 'open' | 'opened' | 'closed' }>): void {
@@ -176,8 +181,11 @@ export class Channels implements Carriage {
   }
 
   #receiveClosed(id: number, code: ErrorCode, message: string): void {
-    if (id > this.#lastId) throw new NearportError('message-malformed', `channel ${id} was never announced`)
-    this.#end(id, new NearportError(code, message))
+    // The access side also tells of one that ended while there was no link: it is not announced again.
+    if (this.#owner.role === 'access' && id > this.#lastId) {
+      throw new NearportError('message-malformed', `channel ${id} was never announced`)
+    }
+    this.#endShare(id, new NearportError(code, message))
   }
 
   /** The other side closes a channel after `refuse`; one that closes by itself takes the link with it. */
@@ -189,7 +197,7 @@ export class Channels implements Carriage {
     }
   }
 
-  #end(id: number, reason: NearportError): void {
+  #endShare(id: number, reason: NearportError): void {
     const share = this.#channels.get(id)
     this.#forget(id)
     this.#tunnel?.end(id, reason)

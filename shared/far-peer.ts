@@ -37,9 +37,9 @@ export class FarPeer {
     this.#sessions = sessions
   }
 
-  /** A link is there or is being made. */
-  get active(): boolean {
-    return this.#link !== null
+  /** A link is there, and the name is open on it. */
+  carries(name: string): boolean {
+    return this.#link !== null && this.#muxes.has(name)
   }
 
   /** Nothing waits for it any more. */
@@ -148,8 +148,6 @@ export class FarPeer {
     link.ready.then(
       () => {
         this.#readySince = performance.now()
-        this.#backoff.reset()
-        this.#attempts = 0
       },
       () => undefined,
     )
@@ -180,8 +178,11 @@ export class FarPeer {
 
   /** ms until the next attempt: at once after a link that held, so that its connections do not wait. */
   #wait({ code }: NearportError, waiting: number): number {
-    const held = this.#readySince !== null && performance.now() - this.#readySince > LIMITS.reconnectFirst
-    if (held && code === 'link-lost') return 0
+    if (this.#readySince !== null && performance.now() - this.#readySince > LIMITS.linkSilence) {
+      this.#backoff.reset()
+      this.#attempts = 0
+      if (code === 'link-lost') return 0
+    }
     return Math.round(Math.min(this.#backoff.next(), waiting > 0 ? LIMITS.reconnectHeld : LIMITS.reconnectMost))
   }
 }

@@ -75,6 +75,8 @@ export const LIMITS = {
   linksPerProcess: 256,
   /** share channels of two peers, over their life, as no number is used twice: native takes ids to 1023, a shop needs 99. */
   sharesPerTunnel: 1023,
+  /** bytes queued on the control channel above which no ping is answered: a thousand answers nobody reads. */
+  controlBacklogBytes: 64 * KIB,
   /** bytes of one control message. */
   controlMessageBytes: 4 * KIB,
   /** characters of one session description, and candidates of one negotiation: what engines make is a tenth of it. */

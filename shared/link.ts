@@ -72,17 +72,12 @@ export class Link {
     this.ready.catch(() => undefined)
     this.#connected.promise.catch(() => undefined)
 
-    const { role, session, self, remote, engine, sealer, stunUrl, sendSignal } = options
+    const { role, self, remote, engine } = options
     this.#negotiation = new Negotiation({
+      ...options,
       initiator: role === 'access',
-      session,
       self: self.peer,
       remote: remote.peer,
-      engine,
-      sealer,
-      stunUrl,
-      sendSignal,
-      nat: options.nat,
     })
     this.#channels = new Channels(
       {
@@ -98,10 +93,8 @@ export class Link {
     this.#negotiation.onconnect = () => this.#connect()
     this.#negotiation.onmessage = (bytes) => this.#queue(bytes)
     this.#negotiation.onclose = (reason) => this.#end(reason)
-    this.#deadline = setTimeout(
-      () => this.#cutOff(this.#proofDeadline === undefined ? this.#negotiation.noPath() : unproven()),
-      options.deadline ?? LIMITS.linkDeadline,
-    )
+    const deadline = options.deadline ?? LIMITS.linkDeadline
+    this.#deadline = setTimeout(() => this.#cutOff(this.#negotiation.noPath()), deadline)
   }
 
   receiveSignal(box: string): void {
@@ -156,6 +149,7 @@ export class Link {
   }
 
   #connect(): void {
+    clearTimeout(this.#deadline)
     this.#proofDeadline = setTimeout(() => this.#cutOff(unproven()), LIMITS.proofDeadline)
     const { self, asks } = this.#options
     const tunnel = asks && { id: asks.id, ended: [...asks.ended] }
@@ -190,6 +184,8 @@ export class Link {
     } else if (this.#step !== 'ready' || control.type === 'hello' || control.type === 'proof') {
       throw new NearportError('message-malformed', `the other side sent "${control.type}" before or after its time`)
     } else if (control.type === 'ping') {
+      // Whoever pings and reads no answer must not fill our memory with them.
+      if (this.#negotiation.buffered > LIMITS.controlBacklogBytes) throw unread()
       this.#send({ type: 'pong' })
     } else if (control.type !== 'pong') {
       this.#channels.receive(control)
@@ -293,6 +289,7 @@ export class Link {
   }
 }
 
+const unread = () => new NearportError('rate-limited', 'the other side pings, and does not read the answers')
 const unproven = () => new NearportError('proof-timeout', `no proof came within ${LIMITS.proofDeadline / 1000} s`)
 
 /** What fits a control message. */

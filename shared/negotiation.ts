@@ -99,6 +99,11 @@ export class Negotiation {
     return true
   }
 
+  /** bytes on the control channel that have not left */
+  get buffered(): number {
+    return this.#peer.bufferSize
+  }
+
   /** A sealed signal arrived from the signaling server. */
   receiveSignal(box: string): void {
     this.#incoming = this.#incoming.then(() => this.#receive(box)).catch((error) => this.#fail(asNearportError(error)))

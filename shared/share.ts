@@ -80,8 +80,6 @@ export class Share {
 
   #make({ session, from, owner }: SignalMessage): Link {
     const { peer, identity, networkKey, sealer, engine, signaling, log, nat } = this.#node
-    // One that was started again has another peer id, and so begins anew.
-    const process = `${from} ${owner}`
     const link = new Link({
       role: 'share',
       session,
@@ -94,8 +92,8 @@ export class Share {
       sendSignal: (box) => signaling.signal(session, from, box),
       asks: null,
       tunnel: ({ id, ended }) => {
-        for (const killed of ended) this.#end(`${killed} ${owner}`)
-        return this.#tunnels.take(process, id)
+        for (const killed of ended) this.#end(killed, owner)
+        return this.#tunnels.take(from, owner, id)
       },
       nat,
       log,
@@ -106,14 +104,14 @@ export class Share {
       this.#sessions.delete(session)
       signaling.end(session)
       const level = reason.code === 'shutting-down' ? 'info' : 'warn'
-      const waiting = this.#tunnels.streams(process)
+      const waiting = this.#tunnels.streams(from, owner)
       log[level]({ peer: from, owner: shortIdentity(owner), ...explained(reason), waiting }, 'link closed')
     })
     return link
   }
 
-  #end(process: string): void {
-    this.#tunnels.end(process).catch((error: unknown) => {
+  #end(peer: string, owner: string): void {
+    this.#tunnels.end(peer, owner).catch((error: unknown) => {
       this.#node.log.error({ reason: asNearportError(error).message }, 'tunnel not ended')
     })
   }

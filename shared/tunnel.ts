@@ -4,7 +4,7 @@
  */
 import { nanoid } from 'nanoid'
 import { type Deferred, deferred } from './deferred.ts'
-import { NearportError } from './errors.ts'
+import { type ErrorCode, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { Mux, StreamCount } from './mux.ts'
 import { type MuxStream, WindowBudget } from './stream.ts'
@@ -24,13 +24,16 @@ export interface TunnelRequest {
 export interface Carriage {
   /** Access side: makes the channel of a mux, and announces it. */
   carry(channel: number, name: string, mux: Mux, resume: boolean): void
-  /** Share side: tells the other one that a name is served no longer. */
+  /** Tells the other side that a share has ended here. */
   refuse(channel: number, reason: NearportError): void
   /** See Link.answers. */
   answers(): Promise<boolean>
-  /** Another link carries the tunnel now. */
-  replaced(): void
+  /** The link is of no more use: another one carries the tunnel, or the tunnel has ended. */
+  end(reason: NearportError): void
 }
+
+/** A link that fails while it is made may have been ready on one side already: to that one it is lost. */
+const LOST: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['link-lost', 'link-timeout', 'proof-timeout'])
 
 interface Share {
   readonly name: string
@@ -52,6 +55,10 @@ export class Tunnel {
   #carriage: Carriage | null = null
   #graceTimer: ReturnType<typeof setTimeout> | undefined
   #lastChannel = 0
+  /** The other side has heard of channels up to this one. */
+  #lastCarried = 0
+  /** Access side: channels that ended while there was no link to say so. */
+  readonly #withdrawn = new Map<number, NearportError>()
   #closed: NearportError | null = null
 
   /**
@@ -76,7 +83,9 @@ export class Tunnel {
 
   /** The process at the other end answers at this moment. */
   async answers(): Promise<boolean> {
-    return (await this.#carriage?.answers()) ?? false
+    const asked = this.#carriage
+    // It may come back on another link while it is asked on this one.
+    return (await asked?.answers()) === true || (this.#carriage !== null && this.#carriage !== asked)
   }
 
   /** Connections that are open, or whose end the other side does not know of yet. */
@@ -97,7 +106,7 @@ export class Tunnel {
     }
     const channel = ++this.#lastChannel
     const { mux, opened } = this.#add(channel, name, null)
-    this.#carriage?.carry(channel, name, mux, false)
+    if (this.#carriage !== null) this.#carry(this.#carriage, channel, name, mux, false)
     return opened.promise
   }
 
@@ -111,6 +120,7 @@ export class Tunnel {
 
   /** Share side: the mux for a channel that was announced. Throws why it is refused. */
   accept(channel: number, name: string, resume: boolean): Mux {
+    if (this.#closed !== null) throw this.#closed
     const accept = this.#accept?.(name) ?? null
     if (accept === null) throw new NearportError('name-offline', `"${name}" is not served here`)
     const known = this.#shares.get(channel)
@@ -137,7 +147,8 @@ export class Tunnel {
   withdraw(name: string, reason: NearportError): void {
     for (const [channel, share] of this.#shares) {
       if (share.name !== name) continue
-      this.#carriage?.refuse(channel, reason)
+      if (this.#carriage !== null) this.#carriage.refuse(channel, reason)
+      else if (this.#accept === null) this.#withdrawn.set(channel, reason)
       this.end(channel, reason)
     }
   }
@@ -148,29 +159,32 @@ export class Tunnel {
     clearTimeout(this.#graceTimer)
     this.#carriage = carriage
     for (const { mux } of this.#shares.values()) mux.detach()
-    before?.replaced()
+    before?.end(new NearportError('link-lost', 'a newer link has taken its place'))
     if (this.#accept !== null) return
-    for (const [channel, { name, mux, isOpen }] of this.#shares) carriage.carry(channel, name, mux, isOpen)
+    // Each time: the link before may have been lost under the word.
+    for (const [channel, reason] of this.#withdrawn) carriage.refuse(channel, reason)
+    for (const [channel, { name, mux, isOpen }] of this.#shares) this.#carry(carriage, channel, name, mux, isOpen)
   }
 
-  /** A link is over. Only its loss is waited out: whoever ends it on purpose ends the tunnel. */
+  /** A link is over. Only its loss is waited out: whoever ends it for another reason ends the tunnel. */
   detach(carriage: Carriage, reason: NearportError): void {
     if (carriage !== this.#carriage) return
     this.#carriage = null
-    if (reason.code !== 'link-lost' || this.#grace === 0) {
+    if (!LOST.has(reason.code) || this.#grace === 0) {
       this.close(reason)
       return
     }
     for (const { mux } of this.#shares.values()) mux.detach()
-    this.failUnopened(reason)
     this.#graceTimer = setTimeout(() => {
       this.close(new NearportError('link-lost', `no new link within ${this.#grace / 1000} s after: ${reason.message}`))
     }, this.#grace)
   }
 
-  /** A link could not be made or was lost: what was never open has nothing to wait for. */
+  /** Access side: a link could not be made or was lost, and what was never open has nothing to wait for. */
   failUnopened(reason: NearportError): void {
     for (const [channel, { isOpen }] of this.#shares) if (!isOpen) this.end(channel, reason)
+    // Numbers that the other side never heard of are free again.
+    this.#lastChannel = Math.max(this.#lastCarried, ...this.#shares.keys())
   }
 
   /** Resets every connection, with this reason. */
@@ -178,8 +192,16 @@ export class Tunnel {
     if (this.#closed !== null) return
     this.#closed = reason
     clearTimeout(this.#graceTimer)
+    const carriage = this.#carriage
+    this.#carriage = null
     for (const channel of this.#shares.keys()) this.end(channel, reason)
     this.#ended.resolve(reason)
+    carriage?.end(reason)
+  }
+
+  #carry(carriage: Carriage, channel: number, name: string, mux: Mux, resume: boolean): void {
+    this.#lastCarried = Math.max(this.#lastCarried, channel)
+    carriage.carry(channel, name, mux, resume)
   }
 
   #add(channel: number, name: string, accept: ((stream: MuxStream) => void) | null): Share {

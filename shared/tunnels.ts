@@ -6,8 +6,8 @@ import { type Acceptor, Tunnel } from './tunnel.ts'
 export class Tunnels {
   readonly #accept: Acceptor
   readonly #grace: number
-  /** By process, the oldest first. */
-  readonly #tunnels = new Map<string, Tunnel>()
+  /** By process: its peer id, and the identity that owns it. */
+  readonly #tunnels = new Map<string, { readonly owner: string; readonly tunnel: Tunnel }>()
 
   /** `grace`: see Tunnel. */
   constructor(accept: Acceptor, grace: number) {
@@ -16,44 +16,51 @@ export class Tunnels {
   }
 
   /** Connections of a process. */
-  streams(process: string): number {
-    return this.#tunnels.get(process)?.streams ?? 0
+  streams(peer: string, owner: string): number {
+    return this.#tunnels.get(key(peer, owner))?.tunnel.streams ?? 0
   }
 
   /** The tunnel of this id. One that the process had before ends: the process gave it up. */
-  take(process: string, id: string): Tunnel {
-    const known = this.#tunnels.get(process)
-    if (known?.id === id) return known
+  take(peer: string, owner: string, id: string): Tunnel {
+    const process = key(peer, owner)
+    const known = this.#tunnels.get(process)?.tunnel
+    if (known?.id === id && !known.isClosed) return known
     known?.close(new NearportError('peer-reset', 'the other side gave the connections up while there was no path'))
     this.#makeRoom()
     const tunnel = new Tunnel(this.#accept, this.#grace, id)
-    this.#tunnels.set(process, tunnel)
+    this.#tunnels.set(process, { owner, tunnel })
     tunnel.closed.then(() => {
-      if (this.#tunnels.get(process) === tunnel) this.#tunnels.delete(process)
+      if (this.#tunnels.get(process)?.tunnel === tunnel) this.#tunnels.delete(process)
     })
     return tunnel
   }
 
   /** Another process of the same environment says that this one was killed. If it answers all the same, it was not. */
-  async end(process: string): Promise<void> {
-    const tunnel = this.#tunnels.get(process)
+  async end(peer: string, owner: string): Promise<void> {
+    const tunnel = this.#tunnels.get(key(peer, owner))?.tunnel
     if (tunnel === undefined || (await tunnel.answers())) return
     tunnel.close(new NearportError('peer-gone', 'the process was killed'))
   }
 
   withdraw(name: string, reason: NearportError): void {
-    for (const tunnel of this.#tunnels.values()) tunnel.withdraw(name, reason)
+    for (const { tunnel } of this.#tunnels.values()) tunnel.withdraw(name, reason)
   }
 
   close(reason: NearportError): void {
-    for (const tunnel of this.#tunnels.values()) tunnel.close(reason)
+    for (const { tunnel } of this.#tunnels.values()) tunnel.close(reason)
   }
 
-  /** Whoever makes links and drops them again must not fill our memory with what waits. */
+  /** Whoever makes links and drops them again fills its own share of our memory, and pushes nobody else out. */
   #makeRoom(): void {
-    const open = [...this.#tunnels.values()].filter(({ isClosed }) => !isClosed)
+    const open = [...this.#tunnels.values()].filter(({ tunnel }) => !tunnel.isClosed)
     if (open.length < LIMITS.linksPerProcess) return
-    const oldest = open.find(({ isWaiting }) => isWaiting)
-    oldest?.close(new NearportError('too-many-links', 'too many others wait for their path as well'))
+    const waiting = open.filter(({ tunnel }) => tunnel.isWaiting)
+    const ofOwner = (owner: string) => waiting.filter((other) => other.owner === owner).length
+    const most = Math.max(...waiting.map(({ owner }) => ofOwner(owner)))
+    const idle = waiting.find(({ tunnel }) => tunnel.streams === 0)
+    const { tunnel } = idle ?? waiting.find(({ owner }) => ofOwner(owner) === most) ?? {}
+    tunnel?.close(new NearportError('too-many-links', 'too many others wait for their path as well'))
   }
 }
+
+const key = (peer: string, owner: string): string => `${peer} ${owner}`

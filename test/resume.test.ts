@@ -23,13 +23,20 @@ class Pair {
     this.connect(false)
   }
 
-  /** Another channel, in place of the one before if there was one. */
-  connect(resumes = true): void {
+  /**
+   * Another channel, in place of the one before if there was one. The access side may send later than the share side:
+   * it is told that there is a channel by way of another one. See {@link start}.
+   */
+  connect(resumes = true, late = false): void {
     this.#up = new MemoryCarrier()
     this.#down = new MemoryCarrier()
     this.access.attach(new Scheduler(256 * 1024).addLane(this.#up), resumes)
     this.share.attach(new Scheduler(256 * 1024).addLane(this.#down), resumes)
     this.share.start()
+    if (!late) this.access.start()
+  }
+
+  start(): void {
     this.access.start()
   }
 
@@ -174,7 +181,8 @@ type Action =
   | { readonly do: 'write'; readonly side: 'near' | 'far'; readonly stream: number; readonly size: number }
   | { readonly do: 'end' | 'reset'; readonly side: 'near' | 'far'; readonly stream: number }
   | { readonly do: 'move'; readonly way: 'up' | 'down'; readonly times: number }
-  | { readonly do: 'cut' }
+  | { readonly do: 'cut'; readonly late: boolean }
+  | { readonly do: 'start' }
   | { readonly do: 'open' }
 
 const side = fc.constantFrom('near' as const, 'far' as const)
@@ -194,7 +202,8 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       times: fc.nat(6),
     }),
   },
-  { weight: 4, arbitrary: fc.constant({ do: 'cut' as const }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('cut' as const), late: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.constant({ do: 'start' as const }) },
 )
 
 /** One end of a stream, and what was given to it. */
@@ -231,7 +240,9 @@ async function play(actions: readonly Action[]): Promise<void> {
       near.push(new End(stream, sink(stream)))
     } else if (step.do === 'cut') {
       pair.cut()
-      pair.connect()
+      pair.connect(true, step.late)
+    } else if (step.do === 'start') {
+      pair.start()
     } else if (step.do === 'move') {
       for (let time = 0; time < step.times; time++) await pair.move(step.way)
       meet()
@@ -248,6 +259,7 @@ async function play(actions: readonly Action[]): Promise<void> {
       }
     }
   }
+  pair.start()
   await pair.settle()
   meet()
   const farById = new Map(far.map((end) => [end.stream.id, end]))

@@ -1,10 +1,14 @@
 /** A tunnel that goes from one link to the next, over each engine. */
 import { randomBytes } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 import type { Engine } from '../shared/engine.ts'
 import { NearportError } from '../shared/errors.ts'
+import { encodeFrame } from '../shared/frames.ts'
 import { LIMITS } from '../shared/limits.ts'
 import type { Link } from '../shared/link.ts'
+import { Scheduler } from '../shared/scheduler.ts'
 import type { MuxStream } from '../shared/stream.ts'
+import type { Tunnel } from '../shared/tunnel.ts'
 import { Tunnels } from '../shared/tunnels.ts'
 import {
   availableEngines,
@@ -16,6 +20,7 @@ import {
   newTunnels,
   type Tunnels as TunnelPair,
 } from './support/links.ts'
+import { MemoryCarrier } from './support/mux-pair.ts'
 
 const MINUTE = 60_000
 const JOB = randomBytes(6 * 1024 * 1024)
@@ -44,6 +49,11 @@ async function link(engine: Engine, tunnels: TunnelPair) {
   opened.push(tunnels)
   await Promise.all([links.access.ready, links.share.ready])
   return links
+}
+
+/** Once it holds; events of the engines come in between. */
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await setImmediate()
 }
 
 const lost = () => new NearportError('link-lost', 'the cable was pulled')
@@ -87,26 +97,38 @@ describe('a share', () => {
 
   test('has one tunnel for a process: another one ends that before', async () => {
     const all = new Tunnels(() => () => undefined, MINUTE)
-    const first = all.take('till', 'one')
-    expect(all.take('till', 'one')).toBe(first)
-    all.take('till', 'two')
+    const first = all.take('till', 'shop', 'one')
+    expect(all.take('till', 'shop', 'one')).toBe(first)
+    all.take('till', 'shop', 'two')
     expect((await first.closed).code).toBe('peer-reset')
     all.close(reason)
   })
 
   test('ends the tunnel of a process that is said to be killed, and of no other', async () => {
     const all = new Tunnels(() => () => undefined, MINUTE)
-    const [killed, other] = [all.take('killed', 'one'), all.take('other', 'two')]
-    await all.end('killed')
+    const [killed, other] = [all.take('killed', 'shop', 'one'), all.take('other', 'shop', 'two')]
+    await all.end('killed', 'shop')
     expect([killed.isClosed, other.isClosed]).toEqual([true, false])
     all.close(reason)
   })
 
-  test('lets only so many wait for their path: the one that waits longest ends', async () => {
+  test('lets only so many wait for their path: first ends what holds nothing, then what its owner has most of', async () => {
     const all = new Tunnels(() => () => undefined, MINUTE)
-    const made = Array.from({ length: LIMITS.linksPerProcess + 1 }, (_, index) => all.take(`till ${index}`, 'id'))
-    expect((await made[0]?.closed)?.code).toBe('too-many-links')
-    expect(made.filter(({ isClosed }) => isClosed)).toHaveLength(1)
+    const hold = (tunnel: Tunnel) => {
+      const mux = tunnel.accept(1, 'pc1', false)
+      mux.attach(new Scheduler(1).addLane(new MemoryCarrier()), false)
+      mux.receive(encodeFrame({ type: 'OPEN', stream: 1 }))
+      return tunnel
+    }
+    const honest = hold(all.take('till', 'shop', 'id'))
+    const idle = all.take('idle', 'shop', 'id')
+    const many = Array.from({ length: LIMITS.linksPerProcess - 1 }, (_, index) =>
+      hold(all.take(`other ${index}`, 'greedy', 'id')),
+    )
+    expect((await idle.closed).code).toBe('too-many-links')
+    all.take('one more', 'greedy', 'id')
+    expect((await many[0]?.closed)?.code).toBe('too-many-links')
+    expect([honest, ...many].filter(({ isClosed }) => isClosed)).toHaveLength(1)
     all.close(reason)
   })
 })
@@ -153,6 +175,41 @@ describe.each(engines.map((engine) => [engine.name, engine] as const))('%s', (_n
     expect(tunnels.access.streams).toBe(0)
     // The name itself is open to new connections.
     await expect(tunnels.access.open('pc1')).resolves.toBeDefined()
+  })
+
+  test.each(['proof-timeout', 'link-timeout'] as const)(
+    'a link that failed on the other side while ready here (%s) is a lost one',
+    async (code) => {
+      const tunnels = newTunnels(undefined, MINUTE)
+      const first = await link(engine, tunnels)
+      ;(await tunnels.access.open('pc1')).open().write(JOB)
+      await first.access.close(new NearportError(code, 'too slow'))
+      await first.share.closed
+      expect([tunnels.access.isClosed, tunnels.share.isClosed]).toEqual([false, false])
+    },
+  )
+
+  test('a share that was given up while there was no link ends on the other side too, and its number is not used again', async () => {
+    const tunnels = newTunnels(undefined, MINUTE)
+    const first = await link(engine, tunnels)
+    const [one, two] = [await tunnels.access.open('pc1'), await tunnels.access.open('pc2')]
+    one.open()
+    two.open()
+    await until(() => tunnels.share.streams === 2)
+    await first.access.close(lost())
+    tunnels.access.withdraw('pc1', new NearportError('peer-gone', 'moved'))
+    await link(engine, tunnels)
+    await until(() => tunnels.share.streams === 1)
+    expect(two.isClosed).toBe(false)
+    await expect(tunnels.access.open('pc1')).resolves.toBeDefined()
+  })
+
+  test('a tunnel that ends takes its link with it', async () => {
+    const tunnels = newTunnels(undefined, MINUTE)
+    const { access: near, share: far } = await link(engine, tunnels)
+    tunnels.access.close(new NearportError('shutting-down', 'used up'))
+    expect([(await near.closed).code, (await far.closed).code]).toEqual(['shutting-down', 'shutting-down'])
+    expect(tunnels.share.isClosed).toBe(true)
   })
 
   test('after the grace time every connection is reset, on both sides', async () => {
