@@ -39,8 +39,7 @@ export async function pump(socket: Socket, stream: MuxStream, codeOf: SocketErro
   stream.onend = () => socket.end()
   stream.onreset = (reason) => {
     reset ??= { by: 'far', code: reason.code, reason: reason.message }
-    // One that is still connecting is reset once it is up, so that nobody takes it for an empty job.
-    socket.resetAndDestroy()
+    resetSocket(socket)
   }
   stream.ondrain = () => socket.resume()
   stream.onclose = () => streamClosed.resolve()
@@ -79,4 +78,15 @@ export async function pump(socket: Socket, stream: MuxStream, codeOf: SocketErro
   socket.resume()
   await Promise.all([socketClosed.promise, streamClosed.promise])
   return { sent, received, reset }
+}
+
+/**
+ * One that is still connecting is reset once it is up, so that nobody takes it for an empty job. One whose end is just
+ * being told to the kernel is reset after that: Node would fail (EINVAL), and never close it.
+ */
+function resetSocket(socket: Socket): void {
+  const isEnding = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0
+  if (socket.connecting) socket.once('connect', () => resetSocket(socket))
+  else if (isEnding) socket.once('finish', () => resetSocket(socket))
+  else socket.resetAndDestroy()
 }

@@ -52,3 +52,38 @@ describe.each(leaves)('a job that is %s', (_, expected, leave) => {
     expect(end).toBe(expected)
   })
 })
+
+describe('a target whose job was whole is freed when the other side resets', () => {
+  /** What happens between the end of the job and the reset. */
+  const moments: readonly [string, (socket: Socket) => Promise<unknown>][] = [
+    ['while it is still connecting', () => settle()],
+    ['as it is up', (socket) => once(socket, 'connect').then(settle)],
+    ['while the end is on its way', (socket) => once(socket, 'prefinish').then(settle)],
+    ['after its end', (socket) => once(socket, 'finish').then(settle)],
+  ]
+
+  test.each(moments)('%s', async (_, moment) => {
+    const server = createServer({ allowHalfOpen: true }, (socket) =>
+      socket.on('error', () => socket.destroy()).resume(),
+    )
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const address = server.address()
+    if (address === null || typeof address === 'string') throw new Error('the server has no port')
+    const { access, accepted } = muxPair()
+    const near = access.open()
+    near.write(Buffer.from('a job'))
+    await settle()
+    const far = accepted[0]
+    if (far === undefined) throw new Error('the stream did not arrive')
+    const socket = connect({ host: '127.0.0.1', port: address.port, allowHalfOpen: true })
+    const pumped = pump(socket, far, () => 'peer-reset')
+    socket.write('a job')
+    near.end()
+    await settle()
+    await moment(socket)
+    near.reset('peer-reset', 'the till gave up')
+    await settle()
+    expect((await pumped).reset).toMatchObject({ by: 'far', reason: 'the till gave up' })
+    server.close()
+  })
+})
