@@ -45,11 +45,13 @@ export class Access {
   async open(name: string): Promise<MuxStream> {
     const accessed = this.#names.get(name)
     if (accessed === undefined) throw new NearportError('internal', `"${name}" is not accessed here`)
+    // A job may come before the server has answered.
+    while (accessed.presence === null) await this.#waiting.promise
     const { presence, far } = accessed
     // A channel that is up is better proof than what the server last said: it may be down itself.
-    if (far !== null && (presence?.state === 'online' || far.carries(name))) return (await this.#mux(far, name)).open()
-    const state = presence?.state ?? 'unknown'
-    if (state === 'offline') throw new NearportError('name-offline', `"${name}" is offline: nobody serves it now`)
+    if (far !== null && (presence.state === 'online' || far.carries(name))) return (await this.#mux(far, name)).open()
+    if (presence.state === 'offline')
+      throw new NearportError('name-offline', `"${name}" is offline: nobody serves it now`)
     throw new NearportError('name-unknown', `"${name}" is not known to the server`)
   }
 

@@ -20,6 +20,8 @@ const CAUSES: Readonly<Record<string, readonly FaultKind[]>> = {
   'peer-gone': [...SHARE, ...ACCESS, ...SIGNALING],
   'shutting-down': ['stop share', 'stop access'],
   'name-offline': [...SHARE, ...SIGNALING],
+  // The grace time was over on one side first.
+  'resume-refused': [...PATH, ...SHARE, ...ACCESS],
   'server-unreachable': SIGNALING,
   'server-timeout': SIGNALING,
   'target-refused': ['printer off'],
