@@ -4,6 +4,7 @@ import { deferred } from '../shared/deferred.ts'
 import type { ResetCode } from '../shared/frames.ts'
 import { LIMITS } from '../shared/limits.ts'
 import type { MuxStream } from '../shared/stream.ts'
+import { noteBuffer } from './garbage.ts'
 
 export interface PumpEnd {
   /** Bytes from the socket into the stream, and out of it. */
@@ -31,6 +32,7 @@ export async function pump(socket: Socket, stream: MuxStream, codeOf: SocketErro
 
   stream.ondata = (bytes) => {
     received += bytes.length
+    noteBuffer(bytes.length)
     // The callback comes when the kernel took the bytes: only then is the other side given credit for more.
     socket.write(bytes, (error) => {
       if (!error) stream.taken(bytes.length)
@@ -46,6 +48,7 @@ export async function pump(socket: Socket, stream: MuxStream, codeOf: SocketErro
 
   socket.on('data', (bytes) => {
     sent += bytes.length
+    noteBuffer(bytes.length)
     if (!stream.write(bytes)) socket.pause()
   })
   const endInOrder = () => {

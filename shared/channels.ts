@@ -3,7 +3,7 @@
  * access side announces them by their number, the share side answers.
  */
 import type { ControlMessage } from './control.ts'
-import { messageBytes } from './engine.ts'
+import { type Engine, messageBytes } from './engine.ts'
 import { asNearportError, type ErrorCode, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import type { Mux } from './mux.ts'
@@ -28,8 +28,9 @@ interface ShareChannel {
 }
 
 /** A data channel as the scheduler sees it. */
-function carrier(channel: RTCDataChannel): Carrier {
+function carrier(channel: RTCDataChannel, copies: boolean): Carrier {
   const view: Carrier = {
+    copies,
     // A channel that closes under a message is reported by onclose; some engines throw on top of that.
     send: (message) => {
       if (channel.readyState === 'open') channel.send(message as Uint8Array<ArrayBuffer>)
@@ -51,15 +52,16 @@ function carrier(channel: RTCDataChannel): Carrier {
 
 export class Channels implements Carriage {
   readonly #owner: ChannelsOwner
+  readonly #copies: boolean
   readonly #scheduler: Scheduler
   readonly #channels = new Map<number, ShareChannel>()
   #tunnel: Tunnel | null = null
   #lastId = 0
 
-  /** `highWater`: see Scheduler. */
-  constructor(owner: ChannelsOwner, highWater: number) {
+  constructor(owner: ChannelsOwner, engine: Engine) {
     this.#owner = owner
-    this.#scheduler = new Scheduler(highWater)
+    this.#copies = engine.copies
+    this.#scheduler = new Scheduler(engine.highWater)
   }
 
   /** The link is proven: it carries this tunnel from now on. */
@@ -121,7 +123,7 @@ export class Channels implements Carriage {
   #make(id: number, name: string, mux: Mux, resume: boolean): ShareChannel {
     const channel = this.#owner.pc.createDataChannel(name, { negotiated: true, id, ordered: true })
     channel.binaryType = 'arraybuffer'
-    mux.attach(this.#scheduler.addLane(carrier(channel)), resume)
+    mux.attach(this.#scheduler.addLane(carrier(channel, this.#copies)), resume)
     channel.onmessage = (event) => this.#receiveMessage(mux, event.data)
     channel.onclose = () => this.#receiveClose(id, name)
     const share: ShareChannel = { channel, mux }

@@ -88,7 +88,7 @@ export class Link {
         answers: () => this.answers(),
         fail: (reason) => this.#cutOff(reason),
       },
-      engine.highWater,
+      engine,
     )
     this.#negotiation.onconnect = () => this.#connect()
     this.#negotiation.onmessage = (bytes) => this.#queue(bytes)

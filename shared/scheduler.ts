@@ -3,13 +3,14 @@
  * fairness has to be decided before bytes enter the engine: deficit round robin (Shreedhar and Varghese, 1995) over
  * the streams of all shares, frames that carry no data first, and little buffered in the engine.
  */
-import { concat } from './bytes.ts'
 import { LIMITS } from './limits.ts'
 
 /** What carries messages: a data channel, or a pair in memory. Ordered and reliable. */
 export interface Carrier {
   /** Does not throw; a carrier that is closing drops the message and its link reports the loss. */
   send(message: Uint8Array): void
+  /** `send` is done with the memory of a message when it returns. */
+  readonly copies: boolean
   /** bytes handed over and not yet passed on to the network */
   readonly bufferedAmount: number
   /** bytes; `onlow` is called when `bufferedAmount` falls to this from above */
@@ -30,8 +31,14 @@ export interface Source {
 
 /** Collects frames for one message; the parts are copied once, at the end. */
 export class MessageWriter {
+  readonly #memory: Uint8Array | null
   #parts: Uint8Array[] = []
   #bytes = 0
+
+  /** `memory`: of one message, for all of them in turn; null where each needs its own. */
+  constructor(memory: Uint8Array | null) {
+    this.#memory = memory
+  }
 
   get bytes(): number {
     return this.#bytes
@@ -48,7 +55,12 @@ export class MessageWriter {
   }
 
   take(): Uint8Array {
-    const message = concat(this.#parts)
+    const message = this.#memory?.subarray(0, this.#bytes) ?? new Uint8Array(this.#bytes)
+    let at = 0
+    for (const part of this.#parts) {
+      message.set(part, at)
+      at += part.length
+    }
     this.#parts = []
     this.#bytes = 0
     return message
@@ -58,12 +70,13 @@ export class MessageWriter {
 /** The way from the streams of one share to their channel. */
 export class Lane {
   readonly carrier: Carrier
-  readonly writer = new MessageWriter()
+  readonly writer: MessageWriter
   readonly #scheduler: Scheduler
 
-  constructor(scheduler: Scheduler, carrier: Carrier) {
+  constructor(scheduler: Scheduler, carrier: Carrier, writer: MessageWriter) {
     this.#scheduler = scheduler
     this.carrier = carrier
+    this.writer = writer
   }
 
   readyControl(source: Source): void {
@@ -101,6 +114,8 @@ export class Scheduler {
   readonly #filling = new Set<Lane>()
   /** Lanes whose carrier may still hold something. */
   readonly #busy = new Set<Lane>()
+  /** Of a message on its way to a carrier that copies: one is enough, and a new one each time is what garbage costs most. */
+  #memory: Uint8Array | null = null
   /** bytes, at least what the carriers hold: what they held when last asked, and all that was sent since */
   #buffered = 0
   #scheduled = false
@@ -111,7 +126,8 @@ export class Scheduler {
   }
 
   addLane(carrier: Carrier): Lane {
-    const lane = new Lane(this, carrier)
+    if (carrier.copies) this.#memory ??= new Uint8Array(LIMITS.messageBytes)
+    const lane = new Lane(this, carrier, new MessageWriter(carrier.copies ? this.#memory : null))
     carrier.onlow = () => this.#pump()
     return lane
   }

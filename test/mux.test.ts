@@ -212,8 +212,8 @@ test('any interleaving of writes, ends and slow sinks delivers every byte in ord
     slow: fc.boolean(),
   })
   await fc.assert(
-    fc.asyncProperty(fc.array(job, { minLength: 1, maxLength: 12 }), async (jobs) => {
-      const pair = muxPair({ manual: true, highWater: 100_000, autoTake: (index) => !jobs[index]?.slow })
+    fc.asyncProperty(fc.array(job, { minLength: 1, maxLength: 12 }), fc.boolean(), async (jobs, copies) => {
+      const pair = muxPair({ manual: true, copies, highWater: 100_000, autoTake: (index) => !jobs[index]?.slow })
       const sent = jobs.map(({ pieces }) => {
         const stream = pair.access.open()
         const parts = pieces.map((size) => randomBytes(size))

@@ -181,6 +181,7 @@ function engine(library: Library): Engine {
       RTCIceCandidate: IceCandidate,
     },
     highWater: HIGH_WATER,
+    copies: true,
     selectedPair: async (connection) => (connection instanceof NativeConnection ? connection.selectedPair() : null),
     close: async () => {
       if (closed) return

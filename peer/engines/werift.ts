@@ -150,6 +150,7 @@ export function weriftEngine(log: Log): Engine {
       RTCIceCandidate: IceCandidate,
     },
     highWater: HIGH_WATER,
+    copies: false,
     selectedPair: async (connection) => (connection instanceof WeriftConnection ? connection.selectedPair() : null),
     close: async () => {
       for (const connection of open) connection.close()

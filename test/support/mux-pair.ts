@@ -5,11 +5,17 @@ import { type MuxStream, WindowBudget } from '../../shared/stream.ts'
 
 export class MemoryCarrier implements Carrier {
   onlow: (() => void) | null = null
+  readonly copies: boolean
   drainWhenArmed = false
   sentBytes = 0
   readonly queue: Uint8Array[] = []
   #threshold = 0
   #buffered = 0
+
+  /** `copies`: as an engine that does; its messages must not be overwritten in the queue. */
+  constructor(copies = false) {
+    this.copies = copies
+  }
 
   get bufferedAmount(): number {
     return this.#buffered
@@ -29,7 +35,7 @@ export class MemoryCarrier implements Carrier {
   }
 
   send(message: Uint8Array): void {
-    this.queue.push(message)
+    this.queue.push(this.copies ? message.slice() : message)
     this.#buffered += message.length
     this.sentBytes += message.length
   }
@@ -81,11 +87,14 @@ interface Options {
   highWater?: number
   autoTake?: (index: number) => boolean
   carrier?: MemoryCarrier
+  /** See Carrier. */
+  copies?: boolean
 }
 
-export function muxPair({ manual = false, highWater = 256 * 1024, autoTake = () => true, carrier }: Options = {}) {
-  const up = carrier ?? new MemoryCarrier()
-  const down = new MemoryCarrier()
+export function muxPair(options: Options = {}) {
+  const { manual = false, highWater = 256 * 1024, autoTake = () => true, copies = false } = options
+  const up = options.carrier ?? new MemoryCarrier(copies)
+  const down = new MemoryCarrier(copies)
   const accepted: Accepted[] = []
   const shared = () => ({ budget: new WindowBudget(), count: new StreamCount() })
   const accept = (stream: MuxStream) => {
