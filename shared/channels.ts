@@ -5,9 +5,10 @@
 import type { ControlMessage } from './control.ts'
 import { type Engine, messageBytes } from './engine.ts'
 import { asNearportError, type ErrorCode, NearportError } from './errors.ts'
+import type { Carrier } from './lane.ts'
 import { LIMITS } from './limits.ts'
 import type { Mux } from './mux.ts'
-import { type Carrier, Scheduler } from './scheduler.ts'
+import { Scheduler } from './scheduler.ts'
 import type { Carriage, Tunnel } from './tunnel.ts'
 
 export interface ChannelsOwner {

@@ -94,6 +94,20 @@ export const LIMITS = {
   // ── mux ────────────────────────────────────────────────────────────────────────────────────────────────────────
   /** bytes of one data-channel message: the largest werift takes, and what RFC 8841 section 6 sets when SDP is silent. */
   messageBytes: 64 * KIB,
+  /** bytes of messages that arrived, over all channels of a link, after which the other side is told: a quarter of the least flight. */
+  arrivedEvery: 32 * KIB,
+  /** bytes a link has on its way before it knows its path: as much as one stream may send without credit. */
+  flightFirst: 256 * KIB,
+  /** bytes a link may always have on its way: two messages, as one of them arrives while the next one leaves. */
+  flightLeast: 128 * KIB,
+  /** bytes a link may have on its way: 80 MB/s at 50 ms, and what native buffers at most. */
+  flightMost: 8 * MIB,
+  /** ms of sending beyond two round trips that may be on the way: the processes at both ends are not woken at once. */
+  flightSlack: 20,
+  /** ms after which the round trip is measured again when little is on its way. */
+  roundTripIdle: SECOND,
+  /** ms after which what is on its way is let run out, which takes a round trip, to measure it: 1 % at 100 ms. */
+  roundTripBusy: 10 * SECOND,
   /** bytes a message must have left to be added to: OPEN, CREDIT and the longest RESET of one stream together. */
   messageReserve: 512,
   /** bytes a stream may send before any credit: a receipt with a logo fits, and 1,000 stalled ones stay bearable. */

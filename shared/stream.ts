@@ -4,12 +4,12 @@
  */
 import { NearportError } from './errors.ts'
 import { encodeFrame, type Frame, type ResetCode, type ResumeFrame } from './frames.ts'
+import type { MessageWriter, Source } from './lane.ts'
 import { LIMITS } from './limits.ts'
 import { Outgoing } from './outgoing.ts'
-import type { MessageWriter, Source } from './scheduler.ts'
 
 /** A frame that belongs to a stream both sides know. */
-export type StreamFrame = Exclude<Frame, { type: 'OPEN' | 'SYNC' | 'RESUME' }>
+export type StreamFrame = Exclude<Frame, { type: 'OPEN' | 'SYNC' | 'RESUME' | 'PING' | 'ARRIVED' }>
 
 /** What the windows of one tunnel may grow by together; see LIMITS.windowBudget. */
 export class WindowBudget {

@@ -126,8 +126,8 @@ describe('fairness', () => {
     await settle()
     const small = pair.access.open()
     small.write(Buffer.from('receipt'))
-    // At most two messages of the bulk stream go first: the one in the engine and the one of this round.
-    for (let i = 0; i < 3; i++) await pair.deliverOne()
+    // The ping and at most two messages of the bulk stream go first: the one in the engine and the one of this round.
+    for (let i = 0; i < 4; i++) await pair.deliverOne()
     expect(pair.accepted[1]?.sink.text()).toBe('receipt')
     expect(pair.accepted[0]?.sink.length).toBeLessThan(LIMITS.initialWindow)
   })

@@ -1,6 +1,8 @@
 /** Two muxes joined by carriers in memory; messages move by themselves, or one at a time (`manual`). */
+
+import type { Carrier } from '../../shared/lane.ts'
 import { Mux, StreamCount } from '../../shared/mux.ts'
-import { type Carrier, Scheduler } from '../../shared/scheduler.ts'
+import { Scheduler } from '../../shared/scheduler.ts'
 import { type MuxStream, WindowBudget } from '../../shared/stream.ts'
 
 export class MemoryCarrier implements Carrier {
