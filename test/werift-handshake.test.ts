@@ -1,7 +1,7 @@
-/** What werift sends while it makes a connection, and on it. */
+/** How werift makes a connection: by what arrives, and by none of its timers. */
 import dgram from 'node:dgram'
+import * as timers from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals'
-import { loadEngine } from '../peer/engines/index.ts'
 import type { Engine } from '../shared/engine.ts'
 import { connectedPair, type RtcPair } from './support/rtc-pair.ts'
 
@@ -13,6 +13,12 @@ const PAIRINGS = [
   { initiator: 'native', acceptor: 'werift' },
 ] as const
 
+const STUN_REQUEST = 0x0001
+const STUN_SUCCESS = 0x0101
+/** type and length of the attribute that says that a pair is chosen, which has no value */
+const USE_CANDIDATE = Buffer.from([0x00, 0x25, 0x00, 0x00])
+const DTLS_HANDSHAKE = 22
+const CLIENT_HELLO = 1
 const DTLS_HEADER = 13
 
 const silent = () => undefined
@@ -20,6 +26,10 @@ let engines: Record<Name, Engine>
 let pair: RtcPair | undefined
 
 beforeAll(async () => {
+  // werift looks for checks to make every 20 ms, and waits 100 ms before it greets and 500 ms before it greets again.
+  const frozen = { ...timers, setTimeout: () => new Promise(silent) }
+  for (const name of ['timers/promises', 'node:timers/promises']) jest.unstable_mockModule(name, () => frozen)
+  const { loadEngine } = await import('../peer/engines/index.ts')
   const log = { debug: silent, info: silent, warn: silent, error: silent }
   engines = { werift: await loadEngine('werift', log), native: await loadEngine('native', log) }
 })
@@ -45,6 +55,11 @@ function watchSent(watch: (datagram: Buffer, socket: dgram.Socket) => boolean): 
 }
 
 describe.each(PAIRINGS)('$initiator to $acceptor', ({ initiator, acceptor }) => {
+  test('a connection is made without a timer', async () => {
+    pair = await connectedPair(engines[initiator], engines[acceptor])
+    expect(pair.initiator.peer.connected).toBe(true)
+  })
+
   test('no two encrypted records have the same number', async () => {
     const numbers: string[] = []
     watchSent((datagram, socket) => {
@@ -66,6 +81,23 @@ describe.each(PAIRINGS)('$initiator to $acceptor', ({ initiator, acceptor }) => 
     expect(numbers.length).toBeGreaterThan(20)
     expect(new Set(numbers).size).toBe(numbers.length)
   })
+})
+
+test('a greeting that comes before its side knows of the path is not lost', async () => {
+  const chosenBy = new Set<dgram.Socket>()
+  let greeted = false
+  let held = 0
+  watchSent((datagram, socket) => {
+    const type = datagram.readUInt16BE(0)
+    if (type === STUN_REQUEST && datagram.includes(USE_CANDIDATE)) chosenBy.add(socket)
+    greeted ||= datagram[0] === DTLS_HANDSHAKE && datagram[DTLS_HEADER] === CLIENT_HELLO
+    // The side that chooses a pair learns from the answer that it works.
+    if (type !== STUN_SUCCESS || chosenBy.has(socket) || greeted) return true
+    held++
+    return false
+  })
+  pair = await connectedPair(engines.werift, engines.werift)
+  expect(held).toBeGreaterThan(0)
 })
 
 /** Epoch and number of the records of a datagram that are encrypted. */

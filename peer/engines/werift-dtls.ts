@@ -1,5 +1,6 @@
-/** Repairs of werift's DTLS: without them a handshake may fail, and a nonce is used twice. */
+/** Repairs of werift's DTLS: without them it begins late, loses the other side's greeting, fails, or repeats a nonce. */
 import type { RTCDtlsTransport } from 'werift'
+import { LIMITS } from '../../shared/limits.ts'
 
 type Socket = NonNullable<RTCDtlsTransport['dtls']>
 
@@ -11,19 +12,29 @@ const FINISHED: PropertyDescriptor = { get: () => Number.POSITIVE_INFINITY, set:
 
 /** To be called on a transport once, before it starts. */
 export function repairDtls(transport: RTCDtlsTransport): void {
-  transport.onStateChange.subscribe((state) => {
-    // The socket is made in this turn.
-    if (state === 'connecting') queueMicrotask(() => begin(transport.dtls))
+  const { connection } = transport.iceTransport
+  /** The other side may see first that there is a path, and greets; it would do so again only a second later. */
+  const early: Buffer[] = []
+  const { unSubscribe } = connection.onData.subscribe((datagram) => {
+    if (early.length < LIMITS.earlyDatagrams) early.push(datagram)
   })
+  transport.onStateChange.subscribe((state) => {
+    unSubscribe()
+    // The socket is made in this turn.
+    if (state === 'connecting') queueMicrotask(() => begin())
+  })
+  const begin = () => {
+    const { dtls } = transport
+    if (dtls === undefined) return
+    countOn(dtls.dtls)
+    ignoreRepeats(dtls)
+    greetAtOnce(dtls)
+    // As if they came now: anybody may have sent them.
+    for (const datagram of early.splice(0)) connection.nominated?.protocol.onDataReceived.execute(datagram)
+  }
 }
 
-function begin(socket: RTCDtlsTransport['dtls']): void {
-  if (socket === undefined) return
-  countOn(socket.dtls)
-  ignoreRepeats(socket)
-}
-
-/** Else a handshake that is unfinished, or begins in 100 ms, is repeated for 33 s and keeps the process up. */
+/** Else a handshake that is unfinished when its connection is closed is repeated for 33 s, and keeps the process up. */
 export function endHandshake({ dtls }: RTCDtlsTransport): void {
   if (dtls !== undefined) Object.defineProperty(dtls.dtls, 'flight', FINISHED)
 }
@@ -52,3 +63,15 @@ function ignoreRepeats(socket: Socket): void {
   const isDue = (type: number): boolean => type !== HELLO_VERIFY_REQUEST || socket.dtls.flight < FLIGHT_AFTER_IT
   socket.onHandleHandshakes = (handshakes) => handle(handshakes.filter(({ msg_type }) => isDue(msg_type)))
 }
+
+/**
+ * werift waits 100 ms, for the other side to be ready. It is: this one keeps what comes early, native tells of the
+ * path only when it is ready for more, and browsers keep it as well.
+ */
+function greetAtOnce(socket: Socket): void {
+  if (!isClient(socket)) return
+  const greeting = socket.connect()
+  socket.connect = () => greeting
+}
+
+const isClient = (socket: Socket): socket is Socket & { connect: () => Promise<void> } => 'connect' in socket

@@ -7,6 +7,7 @@ import { DataChannel } from './channel.ts'
 import { IceCandidate, PeerConnection, SessionDescription } from './connection.ts'
 import { hostAddresses, stunServers } from './ice.ts'
 import { endHandshake, repairDtls } from './werift-dtls.ts'
+import { repairIce } from './werift-ice.ts'
 import { repairSctp } from './werift-sctp.ts'
 
 /** werift sends one message at a time and wakes each waiting one at every flush: more than a few only cost time. */
@@ -67,16 +68,13 @@ export function weriftEngine(log: Log): Engine {
       if (sctpTransport !== undefined) repairSctp(sctpTransport.sctp)
       for (const transport of this.#connection.dtlsTransports) repairDtls(transport)
       for (const transport of this.#connection.iceTransports) {
+        repairIce(transport)
         // Without a server of ours werift would ask Google's.
         if (!this.#stun) delete transport.connection.stunServer
         // Begun here and not awaited; werift itself would wait, up to 5 s for a STUN server that does not answer.
         transport
           .gather()
           .catch((error: unknown) => log.warn({ err: asNearportError(error) }, 'werift cannot gather candidates'))
-          .finally(() => {
-            // werift calls the transport completed now, whatever it was, and checks of a closed one would never end.
-            if (this.isClosed) transport.connection.state = 'closed'
-          })
       }
       await this.#connection.setLocalDescription(description)
     }
