@@ -83,6 +83,8 @@ export const LIMITS = {
   sdpChars: 16 * KIB,
   /** candidates accepted in one negotiation; a host with many interfaces sends about 20. */
   candidatesPerLink: 64,
+  /** datagrams kept that come on a path before this side has seen that there is one: a greeting is one, or two. */
+  earlyDatagrams: 4,
   /** offers remembered so that a replayed one is refused without answering it. */
   rememberedSessions: 10_000,
 
