@@ -73,7 +73,7 @@ export async function startSignaling(options: SignalingOptions): Promise<Signali
   }
   try {
     const network = await networkOf(store, options.networkKey ?? null)
-    const peers = new Peers(hub, await Admission.with(network.verifier), limits, options.log)
+    const peers = new Peers(hub, new Admission(network.verifier), limits, options.log)
     const app = await makeApp(options, limits, hub, peers)
     opened.push({ close: () => app.close() })
     const port = await listen(app, options)

@@ -41,6 +41,17 @@ describe('admission', () => {
     expect(await peer.cutOff()).toEqual(refused('admission-refused'))
   })
 
+  test.each(['__________________________________________8', 'AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'])(
+    'refuses an identity that is no point of the curve: %s',
+    async (identity) => {
+      const { url, networkKey } = await startTestSignaling()
+      const signer = await newIdentity()
+      const peer = await RawPeer.connect(url, Object.assign(signer, { publicKey: identity }))
+      await expect(peer.admit(networkKey)).rejects.toThrow()
+      expect(await peer.cutOff()).toEqual(refused('admission-refused'))
+    },
+  )
+
   test('refuses the proof of an earlier connection', async () => {
     const { url, networkKey } = await startTestSignaling()
     const first = await connect(url)
