@@ -121,7 +121,7 @@ describe('an admitted connection', () => {
   }
   const unlimited = withLimits({ signalingBurst: 1e9, signalingMessagesPerSecond: 1e9, sessionsPerConnection: 5 })
   // Admission has its own tests, and its cryptography would take most of the time here.
-  const admission = { newNonce: () => randomBytes(NONCE_BYTES), accepts: () => Promise.resolve(true) }
+  const admission = { newNonce: () => randomBytes(NONCE_BYTES), accepts: () => true }
   let store: Store
   let hub: Hub
 
@@ -135,7 +135,7 @@ describe('an admitted connection', () => {
     await closeTestSignaling()
   })
 
-  async function admitted() {
+  function admitted() {
     const peer = nanoid()
     let last = ''
     let isOpen = true
@@ -162,8 +162,6 @@ describe('an admitted connection', () => {
     const say = (message: ClientMessage) => connection.receive(JSON.stringify(message))
     say({ type: 'hello', version: 1, peer, identity: toBase64Url(randomBytes(32)) })
     say({ type: 'admit', proof: toBase64Url(randomBytes(32)), signature: toBase64Url(randomBytes(64)) })
-    await Promise.resolve()
-    await Promise.resolve()
     assert.equal(last, '{"type":"admitted","stunPort":null}')
     return { connection, peer, say, last: () => last, isOpen: () => isOpen }
   }
@@ -171,8 +169,8 @@ describe('an admitted connection', () => {
   test(
     `cuts off the offender, by name, and nobody else, ${RUNS} times`,
     async () => {
-      const bystander = await admitted()
-      let current = await admitted()
+      const bystander = admitted()
+      let current = admitted()
       let offenders = 0
       await fc.assert(
         fc.asyncProperty(anyMessage, async (text) => {
@@ -183,7 +181,7 @@ describe('an admitted connection', () => {
             offenders++
             assert.match(current.last(), /^{"type":"refused","request":null,"code":"message-malformed"/)
             assert.equal(cutOff, current.peer)
-            current = await admitted()
+            current = admitted()
           }
           bystander.say({ type: 'ping' })
           assert.equal(bystander.last(), '{"type":"pong"}')

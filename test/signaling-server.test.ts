@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { nanoid } from 'nanoid'
 import { randomBytes } from '../shared/crypto.ts'
@@ -40,6 +42,17 @@ describe('admission', () => {
     peer.send(await peer.proof(networkKey, nonce, await newIdentity()))
     expect(await peer.cutOff()).toEqual(refused('admission-refused'))
   })
+
+  test.each(['__________________________________________8', 'AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'])(
+    'refuses an identity that is no point of the curve: %s',
+    async (identity) => {
+      const { url, networkKey } = await startTestSignaling()
+      const signer = await newIdentity()
+      const peer = await RawPeer.connect(url, Object.assign(signer, { publicKey: identity }))
+      await expect(peer.admit(networkKey)).rejects.toThrow()
+      expect(await peer.cutOff()).toEqual(refused('admission-refused'))
+    },
+  )
 
   test('refuses the proof of an earlier connection', async () => {
     const { url, networkKey } = await startTestSignaling()
@@ -314,6 +327,23 @@ describe('the server', () => {
     await peer.ask({ type: 'claim', name: 'pc2', ephemeral: true })
     expect(await (await fetch(new URL('healthz', url))).json()).toEqual({ status: 'ok', peers: 1, names: 2 })
     for (const path of ['', 'v1/peer', 'v1', 'x']) expect((await fetch(new URL(path, url))).status).toBe(404)
+  })
+
+  test.each([
+    ['v1', 'websocket'],
+    ['v1/peer', 'other'],
+  ])('upgrades nothing at /%s to %s', async (path, protocol) => {
+    const { url } = await startTestSignaling()
+    const headers = {
+      connection: 'upgrade',
+      upgrade: protocol,
+      'sec-websocket-version': '13',
+      'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    }
+    const [response] = (await once(get(new URL(path, url), { headers }), 'response')) as [IncomingMessage]
+    expect(response.statusCode).toBe(400)
+    response.resume()
+    await once(response, 'close')
   })
 
   test('tells its peers when it stops, and does not wait for those that do not answer', async () => {
