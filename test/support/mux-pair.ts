@@ -1,7 +1,8 @@
 /** Two muxes joined by carriers in memory; messages move by themselves, or one at a time (`manual`). */
 import { Mux, StreamCount } from '../../shared/mux.ts'
 import { type Carrier, Scheduler } from '../../shared/scheduler.ts'
-import { type MuxStream, WindowBudget } from '../../shared/stream.ts'
+import type { MuxStream } from '../../shared/stream.ts'
+import { WindowBudget } from '../../shared/window-budget.ts'
 
 export class MemoryCarrier implements Carrier {
   onlow: (() => void) | null = null
