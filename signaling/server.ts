@@ -14,6 +14,7 @@ import { Peers } from './peers.ts'
 import { defaultUrl } from './public-url.ts'
 import { Store } from './store.ts'
 import { type StunServer, startStun } from './stun.ts'
+import { readWebFiles, serveWebFiles } from './web-files.ts'
 
 export interface SignalingOptions {
   /** An address of this host, or 0.0.0.0 or :: for all. */
@@ -31,6 +32,8 @@ export interface SignalingOptions {
   readonly stunAlternatePort?: number | null | undefined
   /** A second address of this host for STUN; `host` must be a single address then. */
   readonly stunAlternateAddress?: string | undefined
+  /** A folder whose files are served to browsers; without it none are. */
+  readonly webDir?: string | undefined
   /** PEM */
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined
   readonly log: Log
@@ -115,6 +118,7 @@ async function makeApp(options: SignalingOptions, limits: Limits, hub: Hub, peer
     peers.accept(socket, formatHostPort({ host, port }))
   })
   app.get('/healthz', () => ({ status: 'ok', peers: hub.peers, names: hub.names }))
+  if (options.webDir !== undefined) serveWebFiles(app, await readWebFiles(options.webDir))
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'not found' }))
   app.server.maxConnections = limits.signalingConnections + 2 * limits.signalingPending
   return app
