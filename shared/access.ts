@@ -36,7 +36,12 @@ export class Access {
   /** Follows a name from now on; returns its presence. Rejects when the server cannot be asked. */
   async add(name: string): Promise<Presence['state']> {
     this.#names.set(name, { presence: null, far: null })
-    await this.#node.signaling.watch(name, (presence) => this.#update(presence))
+    try {
+      await this.#node.signaling.watch(name, (presence) => this.#update(presence))
+    } catch (error) {
+      this.#names.delete(name)
+      throw error
+    }
     while (this.#names.get(name)?.presence == null) await this.#waiting.promise
     return this.#names.get(name)?.presence?.state ?? 'unknown'
   }
@@ -53,6 +58,16 @@ export class Access {
     if (presence.state === 'offline')
       throw new NearportError('name-offline', `"${name}" is offline: nobody serves it now`)
     throw new NearportError('name-unknown', `"${name}" is not known to the server`)
+  }
+
+  /** Whether {@link add} was asked for it. */
+  has(name: string): boolean {
+    return this.#names.has(name)
+  }
+
+  /** The connection under the link to who serves a name, for its statistics; null while there is none. */
+  connection(name: string): RTCPeerConnection | null {
+    return this.#names.get(name)?.far?.connection ?? null
   }
 
   /** Ends every link. */

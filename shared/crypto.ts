@@ -110,6 +110,11 @@ export class Identity {
     return { identity: await Identity.import(secret), secret }
   }
 
+  /** Of a key pair for Ed25519, whose private key need not be extractable. */
+  static async of({ publicKey, privateKey }: CryptoKeyPair): Promise<Identity> {
+    return new Identity(toBase64Url(new Uint8Array(await crypto.subtle.exportKey('raw', publicKey))), privateKey)
+  }
+
   /** Throws a DOMException when `secret` is not an Ed25519 private key. */
   static async import(secret: Bytes): Promise<Identity> {
     const extractable = await crypto.subtle.importKey('pkcs8', secret, 'Ed25519', true, ['sign'])

@@ -22,6 +22,8 @@ export const ERRORS = {
   'config-failed': { exit: 2, next: 'check the permissions and free space of the folder named above' },
   'not-reserved-here': { exit: 2, next: 'run `nearport reserve private TARGET --unique-name NAME` here first' },
   'engine-missing': { exit: 2, next: 'use --engine auto, or install the package node-datachannel' },
+  'insecure-context': { exit: 2, next: 'open the page over https:, or from localhost' },
+  'browser-unsupported': { exit: 2, next: 'use a current Chrome, Edge, Firefox or Safari' },
 
   // The signaling server
   'server-unreachable': { exit: 1, next: 'check that the server runs and that this host can reach it' },

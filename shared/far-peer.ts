@@ -42,6 +42,11 @@ export class FarPeer {
     return this.#link !== null && this.#muxes.has(name)
   }
 
+  /** Under the link; null while there is none that is ready. */
+  get connection(): RTCPeerConnection | null {
+    return this.#readySince === null ? null : (this.#link?.connection ?? null)
+  }
+
   /** Nothing waits for it any more. */
   get idle(): boolean {
     return this.#link === null && (this.#tunnel === null || this.#tunnel.streams === 0)

@@ -25,6 +25,10 @@ export const LIMITS = {
   reservationsPerServer: 100_000,
   /** names one connection may claim, and may watch. */
   namesPerConnection: 1000,
+  /** connections that follow all names and peers: each costs a message whenever one of them changes. */
+  followers: 1000,
+  /** ms that changes are gathered in before those who follow are told: a start of 99 shares is a few messages. */
+  followInterval: 200,
   /** open signaling sessions one connection may take part in: 50 tills that come back at once, many times over. */
   sessionsPerConnection: 1000,
   /** ms. A session (one negotiation) that carried no message for this long is forgotten. */

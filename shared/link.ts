@@ -97,6 +97,10 @@ export class Link {
     this.#deadline = setTimeout(() => this.#cutOff(this.#negotiation.noPath()), deadline)
   }
 
+  get connection(): RTCPeerConnection {
+    return this.#negotiation.pc
+  }
+
   receiveSignal(box: string): void {
     this.#negotiation.receiveSignal(box)
   }

@@ -31,6 +31,8 @@ const ClientMessageSchema = v.variant('type', [
   message('watch', { request: Request, name: Name }),
   message('unwatch', { request: Request, name: Name }),
   message('list', { request: Request }),
+  /** Be told of all shares and all connected peers, now and at each change. */
+  message('follow', { request: Request }),
   /** The first signal of a session opens it, between the sender and `to`; only these two can use it afterwards. */
   message('signal', { session: Id, to: Id, box: Box }),
   message('end', { session: Id }),
@@ -49,6 +51,18 @@ const ListedShare = v.strictObject({
   owner: Bytes32,
 })
 
+/** What is known of a name now. */
+const ShareChange = v.strictObject({
+  name: Name,
+  /** The identity that reserved or serves it; null: nobody does any more. */
+  owner: v.nullable(Bytes32),
+  reserved: v.boolean(),
+  /** The peer that serves it. */
+  peer: v.nullable(Id),
+})
+
+const PeerChange = v.strictObject({ peer: Id, identity: Bytes32, connected: v.boolean() })
+
 const ServerMessageSchema = v.variant('type', [
   message('challenge', { nonce: Bytes32 }),
   /** stunPort: UDP, at the host the peer reached the server by; null when the server answers no STUN. */
@@ -62,6 +76,8 @@ const ServerMessageSchema = v.variant('type', [
     message: v.pipe(v.string(), v.maxLength(500)),
   }),
   message('presence', { name: Name, state: PresenceState, peer: v.nullable(Id), owner: v.nullable(Bytes32) }),
+  /** To who follows: first all there is, in parts, then what has changed. */
+  message('changes', { shares: v.array(ShareChange), peers: v.array(PeerChange) }),
   /** Another connection of the same identity now serves the name. */
   message('displaced', { name: Name }),
   message('signal', { session: Id, from: Id, owner: Bytes32, box: Box }),
@@ -73,6 +89,9 @@ const ServerMessageSchema = v.variant('type', [
 export type ClientMessage = v.InferOutput<typeof ClientMessageSchema>
 export type ServerMessage = v.InferOutput<typeof ServerMessageSchema>
 export type ListedShare = v.InferOutput<typeof ListedShare>
+export type ShareChange = v.InferOutput<typeof ShareChange>
+export type PeerChange = v.InferOutput<typeof PeerChange>
+export type Changes = Extract<ServerMessage, { type: 'changes' }>
 export type Presence = Extract<ServerMessage, { type: 'presence' }>
 
 const malformedFrom = (sender: string) => (what: string, cause?: unknown) =>

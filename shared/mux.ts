@@ -9,7 +9,8 @@ import { NearportError } from './errors.ts'
 import { decodeFrames, encodeFrame, type Frame, type ResetCode, type ResumeFrame } from './frames.ts'
 import type { Lane, MessageWriter, Source } from './lane.ts'
 import { LIMITS } from './limits.ts'
-import { MuxStream, type StreamFrame, type StreamOwner, type WindowBudget } from './stream.ts'
+import { MuxStream, type StreamFrame, type StreamOwner } from './stream.ts'
+import type { WindowBudget } from './window-budget.ts'
 
 /** The streams of one tunnel, over all its shares, to hold them to LIMITS.streamsPerTunnel. */
 export class StreamCount {

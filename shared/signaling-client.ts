@@ -2,10 +2,11 @@
  * A peer's lasting relation to its signaling server: it reconnects by itself, and what the peer wants (names it
  * serves, names it watches) is asked for again each time.
  */
-import { Backoff } from './backoff.ts'
+import { Backoff, pause } from './backoff.ts'
 import { admissionVerifier, type Bytes, type Identity, MacKey } from './crypto.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import { asNearportError, NearportError } from './errors.ts'
+import type { Following } from './following.ts'
 import { type Limits, withLimits } from './limits.ts'
 import type { Log } from './log.ts'
 import type { ListedShare, Presence, ServerMessage } from './messages.ts'
@@ -49,6 +50,7 @@ export class SignalingClient {
   /** Names to serve, and whether each is ephemeral. */
   readonly #claims = new Map<string, boolean>()
   readonly #watches = new Map<string, (presence: Presence) => void>()
+  #following: Following | null = null
   readonly #stop = new AbortController()
   #connection: SignalingConnection | null = null
   #wasConnected = false
@@ -131,6 +133,12 @@ export class SignalingClient {
   async unwatch(name: string): Promise<void> {
     this.#watches.delete(name)
     await this.#requestIfConnected({ type: 'unwatch', name })
+  }
+
+  /** Keeps `following` true from now on, as far as there is a connection. */
+  follow(following: Following): void {
+    this.#following = following
+    if (this.#connection?.admitted) this.#askToFollow(this.#connection)
   }
 
   /** Sends a sealed message (base64url) to a peer. Throws `server-unreachable` while there is no connection. */
@@ -216,6 +224,9 @@ export class SignalingClient {
       case 'presence':
         this.#watches.get(message.name)?.(message)
         break
+      case 'changes':
+        this.#following?.receive(message)
+        break
       case 'displaced':
         this.#lose(message.name, new NearportError('displaced', `${message.name} is served from here no longer`))
         break
@@ -250,6 +261,15 @@ export class SignalingClient {
         connection.drop(asNearportError(error))
       })
     }
+    this.#askToFollow(connection)
+  }
+
+  #askToFollow(connection: SignalingConnection): void {
+    const following = this.#following
+    following?.begin()
+    if (following === null) return
+    const refused = (error: unknown) => following.onrefused(asNearportError(error))
+    this.#requests.send(connection, { type: 'follow' }).then(() => following.complete(), refused)
   }
 
   #lose(name: string, reason: NearportError): void {
@@ -277,16 +297,3 @@ export class SignalingClient {
 }
 
 const clientClosed = () => new NearportError('server-unreachable', 'the signaling client was closed')
-
-/** Resolves after `ms`, or when `signal` aborts. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done)
-  })
-}

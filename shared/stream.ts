@@ -7,28 +7,10 @@ import { encodeFrame, type Frame, type ResetCode, type ResumeFrame } from './fra
 import type { MessageWriter, Source } from './lane.ts'
 import { LIMITS } from './limits.ts'
 import { Outgoing } from './outgoing.ts'
+import type { WindowBudget } from './window-budget.ts'
 
 /** A frame that belongs to a stream both sides know. */
 export type StreamFrame = Exclude<Frame, { type: 'OPEN' | 'SYNC' | 'RESUME' | 'PING' | 'ARRIVED' }>
-
-/** What the windows of one tunnel may grow by together; see LIMITS.windowBudget. */
-export class WindowBudget {
-  #left: number
-
-  constructor(bytes: number = LIMITS.windowBudget) {
-    this.#left = bytes
-  }
-
-  take(bytes: number): boolean {
-    if (bytes > this.#left) return false
-    this.#left -= bytes
-    return true
-  }
-
-  give(bytes: number): void {
-    this.#left += bytes
-  }
-}
 
 /** What a stream needs of the mux it belongs to. */
 export interface StreamOwner {
@@ -50,6 +32,8 @@ export class MuxStream implements Source {
   onreset: (reason: NearportError) => void = () => undefined
   /** The stream is over, in whichever way; the last call of all. */
   onclose: () => void = () => undefined
+  /** The socket of the other side took so many bytes, in all, of what was written. */
+  onacknowledged: (bytes: number) => void = () => undefined
   /** write() may go on after it returned false. */
   ondrain: () => void = () => undefined
 
@@ -68,6 +52,8 @@ export class MuxStream implements Source {
   #taken = 0
   #window: number = LIMITS.initialWindow
   #granted: number = LIMITS.initialWindow
+  /** What the other side knows of `taken`. */
+  #told = 0
   #finReceived = false
   #ackDue = false
   /** The far side came close to its limit since the window was last looked at. */
@@ -115,8 +101,8 @@ export class MuxStream implements Source {
     if (this.#closed) return
     this.#taken += bytes
     this.#growWindow()
-    if (this.#finReceived) return
-    if (this.#taken + this.#window - this.#granted >= this.#window / 4) this.#owner.readyControl(this)
+    const isWorthTelling = this.#taken + this.#window - this.#granted >= this.#window / 4
+    if (this.#finReceived ? this.#isLastDue : isWorthTelling) this.#owner.readyControl(this)
   }
 
   // ── what the scheduler calls ────────────────────────────────────────────────────────────────────────────────
@@ -131,13 +117,13 @@ export class MuxStream implements Source {
       message.append(encodeFrame({ type: 'OPEN', stream: this.id }))
       this.#mustOpen = false
     }
+    if (this.#finReceived ? this.#isLastDue : this.#taken + this.#window > this.#granted) {
+      message.append(encodeFrame({ type: 'CREDIT', stream: this.id, ...this.#grant() }))
+    }
     if (this.#ackDue) {
       message.append(encodeFrame({ type: 'ACK', stream: this.id, of: 'FIN' }))
       this.#ackDue = false
       this.#closeIfDone()
-    } else if (this.#taken + this.#window > this.#granted && !this.#finReceived) {
-      this.#granted = this.#taken + this.#window
-      message.append(encodeFrame({ type: 'CREDIT', stream: this.id, taken: this.#taken, window: this.#window }))
     }
   }
 
@@ -166,7 +152,7 @@ export class MuxStream implements Source {
         this.#receiveData(frame.offset, frame.payload)
         break
       case 'CREDIT':
-        this.#check(this.#out.credit(frame.taken, frame.window))
+        this.#receiveCredit(frame.taken, frame.window)
         if (this.#out.queued > 0) this.#owner.readyData(this)
         break
       case 'FIN':
@@ -193,10 +179,8 @@ export class MuxStream implements Source {
 
   /** How far we got in what the other side sends. */
   resumeFrame(): ResumeFrame {
-    if (!this.#finReceived) this.#granted = this.#taken + this.#window
-    const [window, reset] = [this.#granted - this.#taken, this.#resetFrame !== null]
-    const [received, taken, fin] = [this.#received, this.#taken, this.#finReceived]
-    return { type: 'RESUME', stream: this.id, received, taken, window, fin, reset }
+    const [received, fin, reset] = [this.#received, this.#finReceived, this.#resetFrame !== null]
+    return { type: 'RESUME', stream: this.id, received, ...this.#grant(), fin, reset }
   }
 
   /** How far the other side got: all after that is sent again. Throws `frame-malformed`. */
@@ -204,7 +188,7 @@ export class MuxStream implements Source {
     this.#resetSent = false
     if (this.#closed || reset) return
     if (taken > received) throw this.#malformed(`took ${taken} of ${received} bytes`)
-    this.#check(this.#out.credit(taken, window))
+    this.#receiveCredit(taken, window)
     this.#check(this.#out.rewind(received, fin))
     this.#closeIfDone()
   }
@@ -226,6 +210,23 @@ export class MuxStream implements Source {
     if (this.#closed) this.#owner.forget(this)
     else if (this.#out.finSent && this.#finReceived) this.#close()
     else this.fail(new NearportError('peer-reset', 'the other side ended the connection while there was no path'))
+  }
+
+  /** After the FIN credit is of no more use: one last tells that the socket has all. */
+  get #isLastDue(): boolean {
+    return this.#taken === this.#received && this.#told < this.#taken
+  }
+
+  /** What CREDIT and RESUME say. */
+  #grant(): { taken: number; window: number } {
+    if (!this.#finReceived) this.#granted = this.#taken + this.#window
+    this.#told = this.#taken
+    return { taken: this.#taken, window: this.#granted - this.#taken }
+  }
+
+  #receiveCredit(taken: number, window: number): void {
+    this.#check(this.#out.credit(taken, window))
+    this.onacknowledged(taken)
   }
 
   #receiveData(offset: number, payload: Uint8Array): void {

@@ -7,7 +7,8 @@ import { type Deferred, deferred } from './deferred.ts'
 import { type ErrorCode, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { Mux, StreamCount } from './mux.ts'
-import { type MuxStream, WindowBudget } from './stream.ts'
+import type { MuxStream } from './stream.ts'
+import { WindowBudget } from './window-budget.ts'
 
 /** How the share side takes streams of a name; null when it does not serve the name. */
 export type Acceptor = (name: string) => ((stream: MuxStream) => void) | null

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { createSecureContext } from 'node:tls'
+import { fileURLToPath } from 'node:url'
 import { type Command, Option } from 'commander'
 import envPaths from 'env-paths'
 import type { Bytes } from '../shared/crypto.ts'
@@ -22,6 +23,9 @@ interface Flags {
   readonly tlsCert?: string
   readonly tlsKey?: string
 }
+
+/** Beside the compiled program. */
+const WEB_DIR = fileURLToPath(new URL('../web/', import.meta.url))
 
 /** Adds `nearport signal`; its action ends on SIGTERM or SIGINT, and throws NearportErrors. */
 export function registerSignalCommand(program: Command, makeLog: () => Log): void {
@@ -67,6 +71,7 @@ export async function signalingOptions(flags: Flags, env: NodeJS.ProcessEnv, log
     stunPort: parseStunPort('--stun-port', flags.stunPort),
     stunAlternatePort: parseStunPort('--stun-alternate-port', flags.stunAlternatePort),
     stunAlternateAddress: parseAlternateAddress(flags),
+    webDir: WEB_DIR,
     tls: await readTls(flags),
     log,
   }

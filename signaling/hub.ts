@@ -2,9 +2,11 @@
 import { asNearportError, NearportError } from '../shared/errors.ts'
 import type { Limits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
-import type { ClientMessage, ListedShare } from '../shared/messages.ts'
+import type { ClientMessage } from '../shared/messages.ts'
+import { Followers } from './followers.ts'
 import type { Member } from './member.ts'
 import { Names } from './names.ts'
+import { parts } from './parts.ts'
 import { Reservations } from './reservations.ts'
 import { Sessions } from './sessions.ts'
 import type { Store } from './store.ts'
@@ -13,9 +15,6 @@ import type { Store } from './store.ts'
 export type MemberMessage = Exclude<ClientMessage, { type: 'hello' | 'admit' }>
 type RequestMessage = Extract<MemberMessage, { request: number }>
 
-/** Shares in one message of a list: with the longest names still under signalingMessageBytes. */
-const SHARES_PER_MESSAGE = 100
-
 export class Hub {
   readonly #members = new Map<string, Member>()
   /** Members a list is being sent to. */
@@ -23,6 +22,7 @@ export class Hub {
   readonly #reservations: Reservations
   readonly #names: Names
   readonly #sessions: Sessions
+  readonly #followers: Followers
   readonly #limits: Limits
   readonly #log: Log
 
@@ -30,6 +30,8 @@ export class Hub {
     this.#reservations = new Reservations(store, limits)
     this.#names = new Names(this.#reservations, limits)
     this.#sessions = new Sessions((peer) => this.#members.get(peer), limits, log)
+    this.#followers = new Followers(this.#names, this.#members, limits)
+    this.#names.onchange = (name) => this.#followers.nameChanged(name)
     this.#limits = limits
     this.#log = log
   }
@@ -57,10 +59,13 @@ export class Hub {
     }
     older?.cutOff(new NearportError('displaced', 'this peer has connected anew'))
     this.#members.set(member.peer, member)
+    this.#followers.peerChanged(member)
   }
 
   leave(member: Member): void {
     this.#members.delete(member.peer)
+    this.#followers.leave(member)
+    this.#followers.peerChanged(member)
     this.#sessions.leave(member)
     this.#names.leave(member)
   }
@@ -85,6 +90,7 @@ export class Hub {
   /** Resolves when every write is on disk or has failed. */
   async stop(): Promise<void> {
     this.#sessions.stop()
+    this.#followers.stop()
     await this.#reservations.settled()
   }
 
@@ -123,6 +129,9 @@ export class Hub {
         member.send({ type: 'ok', request })
         member.send(this.#names.presence(message.name))
         return
+      case 'follow':
+        await this.#followers.follow(member)
+        break
       case 'list':
         await this.#list(member, request)
         break
@@ -137,13 +146,16 @@ export class Hub {
     if (this.#listing.has(member)) throw new NearportError('server-busy', 'the last list is still being sent')
     this.#listing.add(member)
     try {
-      let shares: ListedShare[] = []
-      for (const share of this.#names.list()) {
-        if (shares.push(share) < SHARES_PER_MESSAGE) continue
+      for (const part of parts(this.#names.all())) {
+        const shares = part.map(({ name, owner, reserved, peer }) => ({
+          name,
+          online: peer !== null,
+          reserved,
+          mode: 'tcpTunnel' as const,
+          owner,
+        }))
         await member.deliver({ type: 'shares', request, shares })
-        shares = []
       }
-      if (shares.length > 0) await member.deliver({ type: 'shares', request, shares })
     } finally {
       this.#listing.delete(member)
     }

@@ -1,11 +1,13 @@
 /** Which connection serves which name, and who wants to know. */
 import { NearportError } from '../shared/errors.ts'
 import type { Limits } from '../shared/limits.ts'
-import type { ListedShare, Presence } from '../shared/messages.ts'
+import type { Presence, ShareChange } from '../shared/messages.ts'
 import type { Member } from './member.ts'
 import type { Reservations } from './reservations.ts'
 
 export class Names {
+  /** Something about a name is not as it was. */
+  onchange: (name: string) => void = () => undefined
   readonly #reservations: Reservations
   readonly #limits: Limits
   readonly #serving = new Map<string, Member>()
@@ -31,6 +33,7 @@ export class Names {
     const before = this.presence(name)
     await this.#reservations.reserve(name, { owner: member.identity, mode }, isFree)
     this.#announceChange(before)
+    this.onchange(name)
   }
 
   /** Resolves once it is on disk; who served the name is told. Throws `name-unknown`, `not-owner`, `store-failed`. */
@@ -98,16 +101,20 @@ export class Names {
     return { type: 'presence', name, state: 'unknown', peer: null, owner: null }
   }
 
-  /** All reserved and all served names; one that goes away while the list is read is left out. */
-  *list(): Generator<ListedShare> {
+  /** All reserved and all served names; one that goes away while they are read is left out. */
+  *all(): Generator<ShareChange & { readonly owner: string }> {
     const names = new Set([...this.#reservations.all().keys(), ...this.#serving.keys()])
     for (const name of names) {
-      const reservation = this.#reservations.get(name)
-      const server = this.#serving.get(name)
-      const owner = reservation?.owner ?? server?.identity
-      if (owner === undefined) continue
-      yield { name, online: server !== undefined, reserved: reservation !== undefined, mode: 'tcpTunnel', owner }
+      const { owner, ...share } = this.share(name)
+      if (owner !== null) yield { ...share, owner }
     }
+  }
+
+  share(name: string): ShareChange {
+    const reservation = this.#reservations.get(name)
+    const server = this.#serving.get(name)
+    const owner = reservation?.owner ?? server?.identity ?? null
+    return { name, owner, reserved: reservation !== undefined, peer: server?.peer ?? null }
   }
 
   #checkClaim(member: Member, name: string, ephemeral: boolean): void {
@@ -141,6 +148,7 @@ export class Names {
   }
 
   #announce(name: string): void {
+    this.onchange(name)
     const presence = this.presence(name)
     // A watcher whose backlog is full is cut off by send, and leaves this very set.
     for (const watcher of [...(this.#watchers.get(name) ?? [])]) watcher.send(presence)

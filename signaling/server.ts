@@ -13,6 +13,7 @@ import { Peers } from './peers.ts'
 import { defaultUrl } from './public-url.ts'
 import { Store } from './store.ts'
 import { type StunServer, startStun } from './stun.ts'
+import { readWebFiles, serveWebFiles } from './web-files.ts'
 
 export interface SignalingOptions {
   /** An address of this host, or 0.0.0.0 or :: for all. */
@@ -30,6 +31,8 @@ export interface SignalingOptions {
   readonly stunAlternatePort?: number | null | undefined
   /** A second address of this host for STUN; `host` must be a single address then. */
   readonly stunAlternateAddress?: string | undefined
+  /** A folder whose files are served to browsers; without it none are. */
+  readonly webDir?: string | undefined
   /** PEM */
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined
   readonly log: Log
@@ -73,7 +76,7 @@ export async function startSignaling(options: SignalingOptions): Promise<Signali
   try {
     const network = await networkOf(store, options.networkKey ?? null)
     const peers = new Peers(hub, new Admission(network.verifier), limits, options.log)
-    const app = makeApp(options, limits, hub, peers)
+    const app = await makeApp(options, limits, hub, peers)
     opened.push({ close: () => app.close() })
     const port = await listen(app, options)
     const stun = await openStun(options, port)
@@ -90,7 +93,7 @@ export async function startSignaling(options: SignalingOptions): Promise<Signali
   }
 }
 
-function makeApp(options: SignalingOptions, limits: Limits, hub: Hub, peers: Peers): FastifyInstance {
+async function makeApp(options: SignalingOptions, limits: Limits, hub: Hub, peers: Peers): Promise<FastifyInstance> {
   const app = fastify(options, limits)
   const webSocketOptions = {
     noServer: true,
@@ -110,6 +113,7 @@ function makeApp(options: SignalingOptions, limits: Limits, hub: Hub, peers: Pee
     await allClosed(webSockets.clients, limits.stopDeadline)
   })
   app.get('/healthz', () => ({ status: 'ok', peers: hub.peers, names: hub.names }))
+  if (options.webDir !== undefined) serveWebFiles(app, await readWebFiles(options.webDir))
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'not found' }))
   app.server.maxConnections = limits.signalingConnections + 2 * limits.signalingPending
   return app

@@ -9,12 +9,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   peer: ['peer', 'shared'],
   signaling: ['signaling', 'shared'],
   shared: ['shared'],
+  web: ['web', 'shared'],
   bench: ['bench', 'peer', 'shared'],
   test: ['test', 'bench', 'peer', 'signaling', 'shared', 'cli.ts'],
 }
 
-/** shared/ runs in web pages: no Node module, and only packages that run there too. */
-const SHARED_PACKAGES = ['nanoid', 'simple-peer', 'valibot']
+/** These run in web pages: no Node module, and only packages that run there too. */
+const IN_PAGES = ['shared', 'web']
+const PAGE_PACKAGES = ['nanoid', 'simple-peer', 'valibot']
 
 const SOURCE_LINES = 300
 const TEST_LINES = 400
@@ -96,9 +98,9 @@ function violationsOf(path: string, specifier: string, files: ReadonlyMap<string
     if (!files.has(target)) return wrong('imports a file that does not exist:')
     return MAY_IMPORT[area]?.includes(areaOf(target)) ? [] : wrong('may not import')
   }
-  if (isBuiltin(specifier)) return area === 'shared' ? wrong('may not import the Node module') : []
+  if (isBuiltin(specifier)) return IN_PAGES.includes(area) ? wrong('may not import the Node module') : []
   const name = packageOf(specifier)
-  if (area === 'shared') return SHARED_PACKAGES.includes(name) ? [] : wrong('may not import the package')
+  if (IN_PAGES.includes(area)) return PAGE_PACKAGES.includes(name) ? [] : wrong('may not import the package')
   const isKnown = INSTALLED.includes(name) || (['test', 'bench'].includes(area) && DEVELOPMENT.includes(name))
   return isKnown ? [] : wrong('imports a package that package.json does not name:')
 }
@@ -142,6 +144,7 @@ describe('the rules find', () => {
     'peer/a.ts': "import { b } from '../shared/b.ts'\nimport net from 'node:net'\nimport ws from 'ws'",
     'signaling/s.ts': "export { b } from '../shared/b.ts'",
     'shared/b.ts': "import * as v from 'valibot'\nimport type { c } from './c.ts'",
+    'web/d.ts': "import { b } from '../shared/b.ts'",
     'shared/c.ts': 'export const c = 1\n'.repeat(300),
     'test/a.test.ts': "import { a } from '../peer/a.ts'\nimport fc from 'fast-check'",
   }
@@ -201,6 +204,8 @@ describe('the rules find', () => {
       "import fs from 'fs/promises'",
       'shared/b.ts: may not import the Node module fs/promises',
     ],
+    ['a Node module in web', 'web/d.ts', "import 'node:fs'", 'web/d.ts: may not import the Node module node:fs'],
+    ['signaling → web', 'signaling/s.ts', "import '../web/d.ts'", 'signaling/s.ts: may not import ../web/d.ts'],
     ['a package in shared', 'shared/b.ts', "import ws from 'ws'", 'shared/b.ts: may not import the package ws'],
     ['cli.ts imported', 'peer/a.ts', "import '../cli.ts'", 'peer/a.ts: may not import ../cli.ts'],
     ['tests imported', 'peer/a.ts', "import '../test/a.test.ts'", 'peer/a.ts: may not import ../test/a.test.ts'],

@@ -67,6 +67,32 @@ describe('a stream', () => {
     },
   )
 
+  test('the writer learns how much the far socket has taken, to the last byte once the job has ended', async () => {
+    const { access, accepted } = muxPair({ autoTake: () => false })
+    const near = access.open()
+    const acknowledged: number[] = []
+    near.onacknowledged = (bytes) => acknowledged.push(bytes)
+    near.write(new Uint8Array(100_000))
+    near.end()
+    await settle()
+    expect(acknowledged).toEqual([])
+    accepted[0]?.taken(99_999)
+    await settle()
+    expect(acknowledged).toEqual([])
+    accepted[0]?.taken(1)
+    await settle()
+    expect(acknowledged).toEqual([100_000])
+    // What was taken as it came is told with the acknowledgement of the end.
+    const quick = access.open()
+    quick.onacknowledged = (bytes) => acknowledged.push(bytes)
+    quick.write(new Uint8Array(10))
+    await settle()
+    accepted[1]?.taken(10)
+    quick.end()
+    await settle()
+    expect(acknowledged).toEqual([100_000, 10])
+  })
+
   test('a sink that takes nothing gets one window and no more; others keep moving', async () => {
     const { access, accepted } = muxPair({ autoTake: (index) => index !== 0 })
     const stalled = access.open()

@@ -5,7 +5,8 @@ import { encodeFrame } from '../shared/frames.ts'
 import { LIMITS } from '../shared/limits.ts'
 import { Mux, StreamCount } from '../shared/mux.ts'
 import { Scheduler } from '../shared/scheduler.ts'
-import { type MuxStream, WindowBudget } from '../shared/stream.ts'
+import type { MuxStream } from '../shared/stream.ts'
+import { WindowBudget } from '../shared/window-budget.ts'
 import { MemoryCarrier, sink } from './support/mux-pair.ts'
 
 /** Two muxes and the channel between them, which a test may cut at any message. */

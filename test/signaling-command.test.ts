@@ -25,6 +25,7 @@ describe('the options of nearport signal', () => {
       stunPort: null,
       stunAlternatePort: undefined,
       stunAlternateAddress: undefined,
+      webDir: expect.stringMatching(/web.$/),
       tls: undefined,
       log,
     })

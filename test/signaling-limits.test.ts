@@ -27,6 +27,18 @@ describe('limits', () => {
     expect(await peer.ask({ type: 'watch', name: 'eph-2' })).toBe('ok')
   })
 
+  test('of peers that follow', async () => {
+    const { newPeer } = await startTestSignaling({ limits: { followers: 1 } })
+    const [first, second] = [await newPeer(), await newPeer()]
+    expect(await first.ask({ type: 'follow' })).toBe('ok')
+    expect(await first.ask({ type: 'follow' })).toBe('server-busy')
+    expect(await second.ask({ type: 'follow' })).toBe('server-busy')
+    first.socket.terminate()
+    await first.closed
+    await second.settled()
+    expect(await second.ask({ type: 'follow' })).toBe('ok')
+  })
+
   test('of names on a server', async () => {
     const { newPeer } = await startTestSignaling({ limits: { reservationsPerServer: 1 } })
     const [a, b] = [await newPeer(), await newPeer()]

@@ -1,9 +1,9 @@
 /** Two muxes joined by carriers in memory; messages move by themselves, or one at a time (`manual`). */
-
 import type { Carrier } from '../../shared/lane.ts'
 import { Mux, StreamCount } from '../../shared/mux.ts'
 import { Scheduler } from '../../shared/scheduler.ts'
-import { type MuxStream, WindowBudget } from '../../shared/stream.ts'
+import type { MuxStream } from '../../shared/stream.ts'
+import { WindowBudget } from '../../shared/window-budget.ts'
 
 export class MemoryCarrier implements Carrier {
   onlow: (() => void) | null = null

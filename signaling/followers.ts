@@ -1,0 +1,85 @@
+/** Who is told of all names and all peers. What changes within a moment is told together. */
+import { NearportError } from '../shared/errors.ts'
+import type { Limits } from '../shared/limits.ts'
+import type { PeerChange } from '../shared/messages.ts'
+import type { Member } from './member.ts'
+import type { Names } from './names.ts'
+import { parts } from './parts.ts'
+
+export class Followers {
+  readonly #names: Names
+  readonly #peers: ReadonlyMap<string, Member>
+  readonly #limits: Limits
+  readonly #followers = new Set<Member>()
+  /** What is to be told: names, and peers with their identity. */
+  readonly #changedNames = new Set<string>()
+  readonly #changedPeers = new Map<string, string>()
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(names: Names, peers: ReadonlyMap<string, Member>, limits: Limits) {
+    this.#names = names
+    this.#peers = peers
+    this.#limits = limits
+  }
+
+  /**
+   * Sends all there is, then each change; resolves after the former. A change meanwhile may be sent twice, and never
+   * before what it changes. Throws `server-busy`.
+   */
+  async follow(member: Member): Promise<void> {
+    if (this.#followers.has(member)) throw new NearportError('server-busy', 'this peer follows already')
+    if (this.#followers.size >= this.#limits.followers) {
+      throw new NearportError('server-busy', `${this.#limits.followers} peers follow this server already`)
+    }
+    this.#followers.add(member)
+    for (const shares of parts(this.#names.all())) await member.deliver({ type: 'changes', shares, peers: [] })
+    for (const peers of parts(this.#all())) await member.deliver({ type: 'changes', shares: [], peers })
+  }
+
+  leave(member: Member): void {
+    this.#followers.delete(member)
+  }
+
+  nameChanged(name: string): void {
+    if (this.#followers.size === 0) return
+    this.#changedNames.add(name)
+    this.#tellSoon()
+  }
+
+  peerChanged({ peer, identity }: Member): void {
+    if (this.#followers.size === 0) return
+    this.#changedPeers.set(peer, identity)
+    this.#tellSoon()
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #tellSoon(): void {
+    this.#timer ??= setTimeout(() => this.#tell(), this.#limits.followInterval).unref()
+  }
+
+  #tell(): void {
+    this.#timer = undefined
+    const names = [...this.#changedNames].map((name) => this.#names.share(name))
+    const changed = [...this.#changedPeers].map(([peer, identity]) => this.#peer(peer, identity))
+    this.#changedNames.clear()
+    this.#changedPeers.clear()
+    for (const shares of parts(names)) this.#send({ shares, peers: [] })
+    for (const peers of parts(changed)) this.#send({ shares: [], peers })
+  }
+
+  #send(changes: { readonly shares: ReturnType<Names['share']>[]; readonly peers: PeerChange[] }): void {
+    // A follower whose backlog is full is cut off by send, and leaves this very set.
+    for (const follower of [...this.#followers]) follower.send({ type: 'changes', ...changes })
+  }
+
+  *#all(): Generator<PeerChange> {
+    for (const { peer, identity } of this.#peers.values()) yield { peer, identity, connected: true }
+  }
+
+  #peer(peer: string, identity: string): PeerChange {
+    return { peer, identity, connected: this.#peers.has(peer) }
+  }
+}

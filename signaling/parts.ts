@@ -1,0 +1,13 @@
+/** Entries in one message: with the longest names still under signalingMessageBytes. */
+const ENTRIES = 100
+
+/** The entries, in parts that fit into a message; each part is read when it is asked for. */
+export function* parts<T>(entries: Iterable<T>): Generator<T[]> {
+  let part: T[] = []
+  for (const entry of entries) {
+    if (part.push(entry) < ENTRIES) continue
+    yield part
+    part = []
+  }
+  if (part.length > 0) yield part
+}

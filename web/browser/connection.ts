@@ -1,0 +1,157 @@
+/** One stream of a share as the two WHATWG streams of a page. */
+import { type Deferred, deferred } from '../../shared/deferred.ts'
+import { NearportError } from '../../shared/errors.ts'
+import { LIMITS } from '../../shared/limits.ts'
+import type { MuxStream } from '../../shared/stream.ts'
+import type { Connection } from './api.ts'
+import { LiveValue } from './live.ts'
+
+export class StreamConnection implements Connection {
+  readonly name: string
+  readonly readable: ReadableStream<Uint8Array>
+  readonly writable: WritableStream<Uint8Array>
+  readonly acknowledged = new LiveValue(0)
+  readonly closed: Promise<NearportError | null>
+
+  readonly #stream: MuxStream
+  readonly #ended = deferred<NearportError | null>()
+  #reason: NearportError | null = null
+  #over = false
+
+  // Reading: what arrived and was not asked for yet; its bytes count against the credit of the other side.
+  #reader: ReadableStreamDefaultController<Uint8Array> | null = null
+  #arrived: Uint8Array[] = []
+  #asked: Deferred<void> | null = null
+  #finished = false
+  #cancelled = false
+
+  // Writing.
+  #writer: WritableStreamDefaultController | null = null
+  #written = 0
+  /** A write waits for room. */
+  #room: Deferred<void> | null = null
+  /** The close waits for the target to take the rest. */
+  #rest: Deferred<void> | null = null
+
+  /** In the turn the stream was opened. */
+  constructor(name: string, stream: MuxStream) {
+    this.name = name
+    this.#stream = stream
+    this.closed = this.#ended.promise
+    stream.ondata = (bytes) => this.#receive(bytes)
+    stream.onend = () => this.#finish()
+    stream.onreset = (reason) => this.#fail(reason)
+    stream.ondrain = () => this.#room?.resolve()
+    stream.onacknowledged = (bytes) => this.#acknowledge(bytes)
+    stream.onclose = () => this.#close()
+    // A mark of 0: pull is called only for a reader that waits, so that what nobody reads gives no credit.
+    this.readable = new ReadableStream(
+      {
+        start: (controller) => {
+          this.#reader = controller
+        },
+        pull: () => this.#pull(),
+        cancel: () => this.#cancel(),
+      },
+      { highWaterMark: 0 },
+    )
+    this.writable = new WritableStream({
+      start: (controller) => {
+        this.#writer = controller
+        // Unlike the sink's abort() it does not wait for the write under way, which a stalled target may never end.
+        controller.signal.addEventListener('abort', () => this.abort(textOf(controller.signal.reason)))
+      },
+      write: (chunk) => this.#write(chunk),
+      close: () => this.#end(),
+    })
+  }
+
+  abort(reason = 'the page gave the connection up'): void {
+    if (this.#over) return
+    this.#fail(new NearportError('peer-reset', reason))
+    this.#stream.reset('peer-reset', reason)
+  }
+
+  #receive(bytes: Uint8Array): void {
+    if (this.#cancelled) this.#stream.taken(bytes.length)
+    else if (this.#asked !== null) this.#deliver(bytes, this.#asked)
+    else this.#arrived.push(bytes)
+  }
+
+  #deliver(bytes: Uint8Array, asked: Deferred<void>): void {
+    this.#asked = null
+    this.#reader?.enqueue(bytes)
+    this.#stream.taken(bytes.length)
+    asked.resolve()
+  }
+
+  #pull(): Promise<void> {
+    const asked = deferred<void>()
+    this.#asked = asked
+    const next = this.#arrived.shift()
+    if (next !== undefined) this.#deliver(next, asked)
+    if (this.#finished && this.#arrived.length === 0) this.#endReadable()
+    return asked.promise
+  }
+
+  #finish(): void {
+    this.#finished = true
+    if (this.#arrived.length === 0) this.#endReadable()
+  }
+
+  #endReadable(): void {
+    if (!this.#cancelled) this.#reader?.close()
+    this.#cancelled = true
+    this.#asked?.resolve()
+  }
+
+  /** TCP cannot say that only one direction is unwanted: what still comes is dropped, so that the target goes on. */
+  #cancel(): void {
+    this.#cancelled = true
+    for (const bytes of this.#arrived.splice(0)) this.#stream.taken(bytes.length)
+  }
+
+  async #write(chunk: Uint8Array): Promise<void> {
+    if (!(chunk instanceof Uint8Array)) throw new TypeError('a connection takes Uint8Arrays')
+    for (let at = 0; at < chunk.length; at += LIMITS.messageBytes) {
+      // Copied, as it may have to be sent again, and the page may do with its bytes as it likes.
+      const piece = chunk.slice(at, at + LIMITS.messageBytes)
+      this.#written += piece.length
+      if (this.#stream.write(piece)) continue
+      this.#room = deferred()
+      await this.#room.promise
+    }
+  }
+
+  /** Resolves when the target has taken all: only then is a job out of the hands of the page. */
+  async #end(): Promise<void> {
+    this.#stream.end()
+    if (this.#over || this.acknowledged.current === this.#written) return
+    this.#rest = deferred()
+    await this.#rest.promise
+  }
+
+  #acknowledge(bytes: number): void {
+    this.acknowledged.set(bytes)
+    if (bytes === this.#written) this.#rest?.resolve()
+  }
+
+  #fail(reason: NearportError): void {
+    this.#reason = reason
+    this.#arrived = []
+    if (!this.#cancelled) this.#reader?.error(reason)
+    this.#writer?.error(reason)
+    this.#asked?.resolve()
+    this.#room?.reject(reason)
+    this.#rest?.reject(reason)
+  }
+
+  #close(): void {
+    this.#over = true
+    this.#rest?.resolve()
+    this.#ended.resolve(this.#reason)
+  }
+}
+
+const textOf = (reason: unknown): string | undefined =>
+  reason instanceof Error ? reason.message : typeof reason === 'string' ? reason : undefined

@@ -1,0 +1,112 @@
+/** A page among the peers of a network. */
+import { Access } from '../../shared/access.ts'
+import { NearportError } from '../../shared/errors.ts'
+import { Following } from '../../shared/following.ts'
+import { parseName } from '../../shared/names.ts'
+import type { PeerNode } from '../../shared/node.ts'
+import type { MuxStream } from '../../shared/stream.ts'
+import { abortable } from './abortable.ts'
+import type { Connection, Live, Network, OpenOptions, PathView, PeerView, ShareView } from './api.ts'
+import { StreamConnection } from './connection.ts'
+import { pathOf } from './engine.ts'
+import { LiveValue } from './live.ts'
+import { peerViews, shareViews } from './views.ts'
+
+export class PageNetwork implements Network {
+  readonly peer: string
+  readonly identity: string
+  readonly #node: PeerNode
+  readonly #access: Access
+  readonly #leave: () => Promise<void>
+  readonly #state: LiveValue<boolean>
+  readonly #shares = new LiveValue<readonly ShareView[]>([])
+  readonly #peers = new LiveValue<readonly PeerView[]>([])
+  #following: Following | null = null
+  /** Names that were asked for, until the server knows that we watch them. */
+  readonly #adding = new Map<string, Promise<unknown>>()
+  #closing: Promise<void> | null = null
+
+  /** `leave`: to be called at the end. */
+  constructor(node: PeerNode, leave: () => Promise<void>) {
+    this.#node = node
+    this.#leave = leave
+    this.#access = new Access(node)
+    this.peer = node.peer
+    this.identity = node.identity.publicKey
+    this.#state = new LiveValue(node.signaling.connected)
+    node.signaling.onstate = (connected) => this.#state.set(connected)
+    addEventListener('pagehide', this.#hide)
+  }
+
+  get connected(): boolean {
+    return this.#state.current
+  }
+
+  shares(): Live<readonly ShareView[]> {
+    this.#follow()
+    return this.#shares
+  }
+
+  peers(): Live<readonly PeerView[]> {
+    this.#follow()
+    return this.#peers
+  }
+
+  state(): Live<boolean> {
+    return this.#state
+  }
+
+  async open(name: string, { signal }: OpenOptions = {}): Promise<Connection> {
+    const opened = this.#open(parseName(name))
+    const stream = await abortable(opened, signal, (late) => late.reset('peer-reset', 'the page waited no longer'))
+    return new StreamConnection(name, stream)
+  }
+
+  async path(name: string): Promise<PathView | null> {
+    const connection = this.#access.connection(parseName(name))
+    return connection && pathOf(connection)
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#end()
+    return this.#closing
+  }
+
+  readonly #hide = () => void this.close()
+
+  async #end(): Promise<void> {
+    removeEventListener('pagehide', this.#hide)
+    // What must be said is said in this very turn: a page that goes away has no other.
+    const ended = this.#access.close(closed())
+    await Promise.all([ended, this.#node.signaling.close()])
+    this.#state.set(false)
+    await this.#leave()
+  }
+
+  async #open(name: string): Promise<MuxStream> {
+    if (this.#closing !== null) throw closed()
+    if (!this.#access.has(name)) this.#adding.set(name, this.#access.add(name))
+    try {
+      await this.#adding.get(name)
+    } finally {
+      this.#adding.delete(name)
+    }
+    return this.#access.open(name)
+  }
+
+  /** Only for a page that shows it: the server has work with it. */
+  #follow(): void {
+    if (this.#following !== null) return
+    const following = new Following()
+    this.#following = following
+    following.onchange = () => {
+      this.#shares.set(shareViews(following))
+      this.#peers.set(peerViews(following))
+    }
+    following.onrefused = ({ code, message }) =>
+      this.#node.log.warn({ code, reason: message }, 'the shares of the network are not known')
+    this.#node.signaling.follow(following)
+  }
+}
+
+const closed = () => new NearportError('shutting-down', 'this page has left the network')

@@ -1,0 +1,24 @@
+/** Puts what browsers load into dist/web/: one file for each entry, and the pages beside them. */
+import { cp, rm } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url))
+const out = (path) => here(`../dist/web/${path}`)
+
+await build({
+  entryPoints: { browser: here('browser/index.ts') },
+  outdir: out(''),
+  bundle: true,
+  format: 'esm',
+  target: 'es2023',
+  minify: true,
+  sourcemap: true,
+  legalComments: 'linked',
+  // As a module it would want Node's `buffer` and `events`; this build of its own has what it needs of them.
+  alias: { 'simple-peer': 'simple-peer/simplepeer.min.js' },
+})
+for (const folder of ['examples']) {
+  await rm(out(folder), { recursive: true, force: true })
+  await cp(here(folder), out(folder), { recursive: true })
+}
