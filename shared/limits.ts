@@ -114,6 +114,14 @@ export const LIMITS = {
   // ── pump ───────────────────────────────────────────────────────────────────────────────────────────────────────
   /** ms to connect to a target: a printer on a LAN answers in a few, one that is off never does. */
   dialDeadline: 10 * SECOND,
+  /** ms. See --health-interval; many printers take one connection, and some print or log an empty one. */
+  healthInterval: 60 * SECOND,
+  /** ms. A day: the most for --health-interval. */
+  healthIntervalMost: 86_400 * SECOND,
+  /** ms between looks at a target that is down, if --health-interval is longer: who switches it on wants to see that. */
+  healthRetry: 15 * SECOND,
+  /** ms a target has to close the connection of a look: a round trip on a LAN, and a slow printer. */
+  healthClose: SECOND,
   /** streams of one share that wait for a free place under --max-connections. */
   queuedStreams: 128,
   /** ms of silence after which TCP asks whether the program's host still lives (RFC 9293 section 3.8.4). */

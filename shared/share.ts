@@ -10,12 +10,18 @@ import { Tunnels } from './tunnels.ts'
 
 type SignalMessage = Extract<ServerMessage, { type: 'signal' }>
 
+/** What is served under a name. */
+export interface Service {
+  /** Takes each stream, and sets its callbacks at once. */
+  accept(stream: MuxStream): void
+}
+
 export class Share {
   /** A name is served here no longer, because of someone else. */
   ondisplaced: (name: string, reason: NearportError) => void = () => undefined
 
   readonly #node: PeerNode
-  readonly #served = new Map<string, (stream: MuxStream) => void>()
+  readonly #served = new Map<string, Service>()
   readonly #sessions = new Map<string, Link>()
   /** Sessions that were, so that a replayed offer is not answered; a Set keeps the oldest first. */
   readonly #seen = new Set<string>()
@@ -23,7 +29,7 @@ export class Share {
 
   constructor(node: PeerNode) {
     this.#node = node
-    this.#tunnels = new Tunnels((name) => this.#served.get(name) ?? null, node.grace)
+    this.#tunnels = new Tunnels((name) => this.#acceptor(name), node.grace)
     node.signaling.onsignal = (signal) => this.#receive(signal)
     node.signaling.onended = ({ session, code }) => {
       this.#sessions.get(session)?.abandon(new NearportError(code, 'the signaling server ended the negotiation'))
@@ -34,9 +40,9 @@ export class Share {
     }
   }
 
-  /** Serves a name: `accept` takes each stream, and sets its callbacks at once. Rejects with why the server refused. */
-  async serve(name: string, ephemeral: boolean, accept: (stream: MuxStream) => void): Promise<void> {
-    this.#served.set(name, accept)
+  /** Rejects with why the server refused. */
+  async serve(name: string, ephemeral: boolean, service: Service): Promise<void> {
+    this.#served.set(name, service)
     try {
       await this.#node.signaling.claim(name, { ephemeral })
     } catch (error) {
@@ -52,6 +58,11 @@ export class Share {
     const links = [...this.#sessions.values()].map((link) => link.close(reason))
     this.#tunnels.close(reason)
     await Promise.all([...links, ...names.map((name) => this.#node.signaling.unclaim(name))])
+  }
+
+  #acceptor(name: string): ((stream: MuxStream) => void) | null {
+    const service = this.#served.get(name)
+    return service === undefined ? null : (stream) => service.accept(stream)
   }
 
   #withdraw(name: string, reason: NearportError): void {

@@ -291,6 +291,8 @@ describe('usage', () => {
     [['share', 'private', '127.0.0.1:1', '--engine', 'fast']],
     [['share', 'private', '127.0.0.1:1', '--max-connections', '0']],
     [['share', 'private', '127.0.0.1:1', '--max-connections', 'many']],
+    [['share', 'private', '127.0.0.1:1', '--health-interval', 'never']],
+    [['reserve', 'private', '127.0.0.1:1', '--health-interval', '86401']],
     [['access', 'private', 'abc', '--auto', '--auto-start-port', '65536']],
     [['version', 'extra']],
     [['--log-level', 'loud', 'version']],
