@@ -79,6 +79,10 @@ export const LIMITS = {
   controlBacklogBytes: 64 * KIB,
   /** bytes of one control message. */
   controlMessageBytes: 4 * KIB,
+  /** ms between looks at what has changed for those who follow the status of a share peer; none while nobody does. */
+  statusInterval: SECOND,
+  /** bytes queued on the control channel above which no status is added: pongs wait behind it. */
+  statusBacklogBytes: 16 * KIB,
   /** characters of one session description, and candidates of one negotiation: what engines make is a tenth of it. */
   sdpChars: 16 * KIB,
   /** candidates accepted in one negotiation; a host with many interfaces sends about 20. */

@@ -9,7 +9,7 @@ import { ID_PATTERN, NAME_PATTERN } from './names.ts'
 import { base64url, message, parseJson } from './schema.ts'
 
 /** Raised with every change that an older peer or server would misread. */
-export const PROTOCOL_VERSION = 1
+export const PROTOCOL_VERSION = 2
 
 const Name = v.pipe(v.string(), v.regex(NAME_PATTERN))
 const Id = v.pipe(v.string(), v.regex(ID_PATTERN))

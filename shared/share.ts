@@ -3,8 +3,11 @@ import { shortIdentity } from './crypto.ts'
 import { asNearportError, explained, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { Link } from './link.ts'
+import type { Follower } from './link-status.ts'
 import type { ServerMessage } from './messages.ts'
 import type { PeerNode } from './node.ts'
+import type { LinkView, ShareStatus } from './status.ts'
+import { StatusBoard } from './status-board.ts'
 import type { MuxStream } from './stream.ts'
 import { Tunnels } from './tunnels.ts'
 
@@ -14,6 +17,7 @@ type SignalMessage = Extract<ServerMessage, { type: 'signal' }>
 export interface Service {
   /** Takes each stream, and sets its callbacks at once. */
   accept(stream: MuxStream): void
+  status(): ShareStatus
 }
 
 export class Share {
@@ -26,6 +30,7 @@ export class Share {
   /** Sessions that were, so that a replayed offer is not answered; a Set keeps the oldest first. */
   readonly #seen = new Set<string>()
   readonly #tunnels: Tunnels
+  readonly #board = new StatusBoard({ names: () => this.#statuses(), links: () => this.#links() })
 
   constructor(node: PeerNode) {
     this.#node = node
@@ -65,6 +70,16 @@ export class Share {
     return service === undefined ? null : (stream) => service.accept(stream)
   }
 
+  *#statuses(): Generator<readonly [string, ShareStatus]> {
+    for (const [name, service] of this.#served) yield [name, service.status()]
+  }
+
+  /** Of two to one peer the newer is last, and is the one that counts. */
+  #links(): Iterable<LinkView> {
+    const views = [...this.#sessions.values()].flatMap((link) => link.view() ?? [])
+    return new Map(views.map((view) => [view.peer, view])).values()
+  }
+
   #withdraw(name: string, reason: NearportError): void {
     this.#served.delete(name)
     this.#tunnels.withdraw(name, reason)
@@ -91,6 +106,7 @@ export class Share {
 
   #make({ session, from, owner }: SignalMessage): Link {
     const { peer, identity, networkKey, sealer, engine, signaling, log, nat } = this.#node
+    let follower: Follower | null = null
     const link = new Link({
       role: 'share',
       session,
@@ -106,6 +122,10 @@ export class Share {
         for (const killed of ended) this.#end(killed, owner)
         return this.#tunnels.take(from, owner, id)
       },
+      onfollow: (asking) => {
+        follower = asking
+        this.#board.add(asking)
+      },
       nat,
       log,
     })
@@ -113,6 +133,7 @@ export class Share {
     this.#sessions.set(session, link)
     link.closed.then((reason) => {
       this.#sessions.delete(session)
+      if (follower !== null) this.#board.remove(follower)
       signaling.end(session)
       const level = reason.code === 'shutting-down' ? 'info' : 'warn'
       const waiting = this.#tunnels.streams(from, owner)

@@ -2,7 +2,6 @@
 import * as v from 'valibot'
 import type { CandidatePair } from './engine.ts'
 import type { ErrorCode } from './errors.ts'
-import { ID_PATTERN } from './names.ts'
 import { base64url } from './schema.ts'
 
 /** Why a target takes no connections. */
@@ -47,9 +46,9 @@ export const ShareStatusSchema = v.strictObject({
   servedMs: Count,
 })
 
-export const LinkViewSchema = v.strictObject({
+/** A link, without the peer id of its access side. */
+export const LinkSchema = v.strictObject({
   /** of the access side */
-  peer: v.pipe(v.string(), v.regex(ID_PATTERN)),
   identity: base64url(32),
   /** See {@link pathType}; null while it is not known. */
   path: v.nullable(v.picklist(['host', 'srflx', 'prflx'])),
@@ -62,7 +61,10 @@ export const LinkViewSchema = v.strictObject({
 
 export type Health = v.InferOutput<typeof HealthSchema>
 export type ShareStatus = v.InferOutput<typeof ShareStatusSchema>
-export type LinkView = v.InferOutput<typeof LinkViewSchema>
+export interface LinkView extends v.InferOutput<typeof LinkSchema> {
+  /** of the access side */
+  readonly peer: string
+}
 
 /** All that a share peer has said of itself on one link. */
 export interface PeerStatus {

@@ -7,7 +7,7 @@ import { NONCE_BYTES, randomBytes } from '../shared/crypto.ts'
 import { NearportError } from '../shared/errors.ts'
 import { withLimits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
-import { type ClientMessage, parseClientMessage } from '../shared/messages.ts'
+import { type ClientMessage, PROTOCOL_VERSION, parseClientMessage } from '../shared/messages.ts'
 import { Connection } from '../signaling/connection.ts'
 import { Hub } from '../signaling/hub.ts'
 import { Store } from '../signaling/store.ts'
@@ -24,7 +24,7 @@ const request = fc.integer({ min: 1, max: 1000 })
 const bytes = (length: number) => fc.constant(toBase64Url(randomBytes(length)))
 
 const valid: fc.Arbitrary<ClientMessage> = fc.oneof(
-  fc.record({ type: fc.constant('hello'), version: fc.constant(1), peer: id, identity: bytes(32) }),
+  fc.record({ type: fc.constant('hello'), version: fc.constant(PROTOCOL_VERSION), peer: id, identity: bytes(32) }),
   fc.record({ type: fc.constant('admit'), proof: bytes(32), signature: bytes(64) }),
   fc.record({ type: fc.constant('reserve'), request, name, mode: fc.constant('tcpTunnel') }),
   fc.record({ type: fc.constant('claim'), request, name, ephemeral: fc.boolean() }),
@@ -160,7 +160,7 @@ describe('an admitted connection', () => {
       },
     })
     const say = (message: ClientMessage) => connection.receive(JSON.stringify(message))
-    say({ type: 'hello', version: 1, peer, identity: toBase64Url(randomBytes(32)) })
+    say({ type: 'hello', version: PROTOCOL_VERSION, peer, identity: toBase64Url(randomBytes(32)) })
     say({ type: 'admit', proof: toBase64Url(randomBytes(32)), signature: toBase64Url(randomBytes(64)) })
     await Promise.resolve()
     await Promise.resolve()
