@@ -15,6 +15,8 @@ export interface TargetOptions extends TargetHealthOptions {
 }
 
 export class Target {
+  /** The health of the target is another. */
+  onhealth: () => void = () => undefined
   readonly #name: string
   readonly #address: HostPort
   readonly #maxConnections: number
@@ -33,6 +35,7 @@ export class Target {
     this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY
     this.#log = options.log
     this.#health = new TargetHealth(options)
+    this.#health.onchange = () => this.onhealth()
   }
 
   /** To be called once it is served. */

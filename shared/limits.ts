@@ -45,6 +45,12 @@ export const LIMITS = {
   reconnectMost: 15 * SECOND,
   /** ms. As reconnectMost, while connections wait for the link. */
   reconnectHeld: 3 * SECOND,
+  /** bytes of a health before it is sealed: the longest has 100; all have as many, so that the length tells nothing. */
+  healthBytes: 128,
+  /** ms between sealed healths of a name that has not changed: their age then tells whether they are of now. */
+  healthRefresh: 60 * SECOND,
+  /** ms from the sealing of a health after which it says nothing: two refreshes lost, and clocks that differ a minute. */
+  healthStale: 180 * SECOND,
   /** ms a server waits, when stopped, for its connections to close. */
   stopDeadline: 2 * SECOND,
 

@@ -1,23 +1,24 @@
 /** The share side: it claims names, accepts links from access peers, and hands their streams to the targets. */
 import { shortIdentity } from './crypto.ts'
 import { asNearportError, explained, NearportError } from './errors.ts'
+import { HealthReports } from './health-reports.ts'
 import { LIMITS } from './limits.ts'
 import { Link } from './link.ts'
 import type { Follower } from './link-status.ts'
-import type { ServerMessage } from './messages.ts'
+import type { SignalMessage } from './messages.ts'
 import type { PeerNode } from './node.ts'
 import type { LinkView, ShareStatus } from './status.ts'
 import { StatusBoard } from './status-board.ts'
 import type { MuxStream } from './stream.ts'
 import { Tunnels } from './tunnels.ts'
 
-type SignalMessage = Extract<ServerMessage, { type: 'signal' }>
-
 /** What is served under a name. */
 export interface Service {
   /** Takes each stream, and sets its callbacks at once. */
   accept(stream: MuxStream): void
   status(): ShareStatus
+  /** To be called when the health is another; set by who serves it. */
+  onhealth: () => void
 }
 
 export class Share {
@@ -32,8 +33,12 @@ export class Share {
   readonly #tunnels: Tunnels
   readonly #board = new StatusBoard({ names: () => this.#statuses(), links: () => this.#links() })
 
+  readonly #reports: HealthReports
+
   constructor(node: PeerNode) {
     this.#node = node
+    const health = () => new Map([...this.#served].map(([name, service]) => [name, service.status().health]))
+    this.#reports = new HealthReports(node, health)
     this.#tunnels = new Tunnels((name) => this.#acceptor(name), node.grace)
     node.signaling.onsignal = (signal) => this.#receive(signal)
     node.signaling.onended = ({ session, code }) => {
@@ -54,10 +59,13 @@ export class Share {
       this.#served.delete(name)
       throw error
     }
+    service.onhealth = () => this.#reports.report(name)
+    this.#reports.report(name)
   }
 
   /** Gives up every name and ends every link. */
   async close(reason: NearportError): Promise<void> {
+    this.#reports.stop()
     const names = [...this.#served.keys()]
     this.#served.clear()
     const links = [...this.#sessions.values()].map((link) => link.close(reason))

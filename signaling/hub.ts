@@ -14,7 +14,7 @@ export type MemberMessage = Exclude<ClientMessage, { type: 'hello' | 'admit' }>
 type RequestMessage = Extract<MemberMessage, { request: number }>
 
 /** Shares in one message of a list: with the longest names still under signalingMessageBytes. */
-const SHARES_PER_MESSAGE = 100
+const SHARES_PER_MESSAGE = 50
 
 export class Hub {
   readonly #members = new Map<string, Member>()
@@ -75,6 +75,9 @@ export class Hub {
         break
       case 'end':
         this.#sessions.end(member, message.session)
+        break
+      case 'health':
+        this.#names.keepHealth(member, message.name, message.box)
         break
       default:
         // It answers every error itself, so nothing is left to be caught here.

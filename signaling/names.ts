@@ -9,6 +9,8 @@ export class Names {
   readonly #reservations: Reservations
   readonly #limits: Limits
   readonly #serving = new Map<string, Member>()
+  /** The last health of each name that is served, sealed: nothing this server could read. */
+  readonly #healths = new Map<string, string>()
   readonly #watchers = new Map<string, Set<Member>>()
   readonly #claimsOf = new Map<Member, Set<string>>()
   readonly #watchesOf = new Map<Member, Set<string>>()
@@ -68,6 +70,16 @@ export class Names {
     this.#announce(name)
   }
 
+  /** Does nothing when the member does not serve the name (any more). */
+  keepHealth(member: Member, name: string, box: string): void {
+    if (this.#serving.get(name) === member) this.#healths.set(name, box)
+  }
+
+  /** Of a name that is served, sealed; null before its peer has told. */
+  health(name: string): string | null {
+    return this.#healths.get(name) ?? null
+  }
+
   /** Throws `too-many-names`. */
   watch(member: Member, name: string): void {
     this.#checkRoom(this.#watchesOf.get(member), name, 'watch')
@@ -106,7 +118,8 @@ export class Names {
       const server = this.#serving.get(name)
       const owner = reservation?.owner ?? server?.identity
       if (owner === undefined) continue
-      yield { name, online: server !== undefined, reserved: reservation !== undefined, mode: 'tcpTunnel', owner }
+      const state = { online: server !== undefined, reserved: reservation !== undefined }
+      yield { name, ...state, mode: 'tcpTunnel', owner, peer: server?.peer ?? null, health: this.health(name) }
     }
   }
 
@@ -131,6 +144,7 @@ export class Names {
 
   #withdraw(member: Member, name: string): void {
     this.#serving.delete(name)
+    this.#healths.delete(name)
     remove(this.#claimsOf, member, name)
   }
 

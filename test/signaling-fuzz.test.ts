@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { nanoid } from 'nanoid'
 import { toBase64Url } from '../shared/bytes.ts'
-import { NONCE_BYTES, randomBytes } from '../shared/crypto.ts'
+import { NONCE_BYTES, randomBytes, SEAL_BYTES } from '../shared/crypto.ts'
 import { NearportError } from '../shared/errors.ts'
-import { withLimits } from '../shared/limits.ts'
+import { LIMITS, withLimits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
 import { type ClientMessage, PROTOCOL_VERSION, parseClientMessage } from '../shared/messages.ts'
 import { Connection } from '../signaling/connection.ts'
@@ -32,6 +32,7 @@ const valid: fc.Arbitrary<ClientMessage> = fc.oneof(
   fc.record({ type: fc.constant('list'), request }),
   fc.record({ type: fc.constant('signal'), session: id, to: id, box: fc.base64String({ minLength: 1 }) }),
   fc.record({ type: fc.constant('end'), session: id }),
+  fc.record({ type: fc.constant('health'), name, box: bytes(LIMITS.healthBytes + SEAL_BYTES) }),
   fc.constant({ type: 'ping' }),
 ) as fc.Arbitrary<ClientMessage>
 
