@@ -40,7 +40,7 @@ export class Target {
 
   /** To be called once it is served. */
   start(): void {
-    if (this.#connections === 0) this.#health.start()
+    if (this.#connections === 0 && !this.#stopped) this.#health.start()
   }
 
   /** Looks at the target no more. Connections go on. */

@@ -12,8 +12,6 @@ import { openHealth, sealHealth } from '../shared/sealed-health.ts'
 import type { Health } from '../shared/status.ts'
 import { silentLog } from './support/links.ts'
 import { closeTestSignaling, type RawPeer, startTestSignaling } from './support/signaling.ts'
-import { TcpTarget } from './support/tcp.ts'
-import { type Network, startNetwork } from './support/tunnel.ts'
 
 const NOW = 1_764_000_000_000
 const up: Health = { state: 'up', code: null, sinceMs: 5000 }
@@ -202,51 +200,4 @@ test('is told when it changes, at most once a second, again each minute, and aft
     reports.stop()
     jest.useRealTimers()
   }
-})
-
-describe('overview', () => {
-  let network: Network
-  let printer: TcpTarget
-  beforeAll(async () => {
-    network = await startNetwork()
-    printer = await TcpTarget.start((socket) => socket.resume().on('end', () => socket.end()))
-  })
-  afterAll(async () => {
-    await network.stop()
-    await printer.off()
-  })
-
-  /** Asks until the health of a name is in a state. */
-  async function health(name: string, state: string): Promise<unknown> {
-    for (;;) {
-      const { shares } = JSON.parse(await network.succeed('access', ['overview', '--json']))
-      const found = shares.find((share: { name: string }) => share.name === name)?.health
-      if (found?.state === state) return found
-    }
-  }
-
-  test('shows what shares say of their targets, through a server that cannot read it, and after it was away', async () => {
-    const share = await network.share({ pc1: printer.address }, { healthInterval: 1 })
-    const off = await network.share({ pc2: printer.address })
-    await network.succeed('share', ['reserve', 'private', printer.address, '--unique-name', 'pc3'])
-    await share.logged('up', ({ msg }) => msg === 'the target accepts connections')
-    expect(await health('pc1', 'up')).toEqual({
-      state: 'up',
-      code: null,
-      since: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
-      ageSeconds: expect.any(Number),
-    })
-    await printer.off()
-    await share.logged('down', ({ msg }) => msg === 'the target does not accept connections')
-    expect(await health('pc1', 'down')).toMatchObject({ code: 'target-refused' })
-    expect(await health('pc2', 'off')).toMatchObject({ code: null })
-    await network.signaling.stop('SIGKILL')
-    await network.startSignaling()
-    expect(await health('pc1', 'down')).toMatchObject({ code: 'target-refused' })
-    const table = await network.succeed('access', ['overview'])
-    expect(table).toMatch(/^NAME +STATE +HEALTH +KIND /)
-    expect(table).toMatch(/^pc1 +online +down \(target-refused\) +reserved/m)
-    expect(table).toMatch(/^pc3 +offline +- +reserved/m)
-    await Promise.all([share.stop(), off.stop()])
-  })
 })
