@@ -92,6 +92,7 @@ describe('names', () => {
       mode: 'tcpTunnel',
       own: true,
       target: '192.0.2.2:9100',
+      health: null,
     })
     expect(await network.succeed('share', ['release', 'twice'])).toBe('released twice')
   })
