@@ -28,13 +28,15 @@ interface ShareChannel {
   deadline?: ReturnType<typeof setTimeout>
 }
 
-/** A data channel as the scheduler sees it. */
-function carrier(channel: RTCDataChannel, copies: boolean): Carrier {
+/** A data channel as the scheduler sees it. `onsend` is told the bytes of each message. */
+function carrier(channel: RTCDataChannel, copies: boolean, onsend: (bytes: number) => void): Carrier {
   const view: Carrier = {
     copies,
     // A channel that closes under a message is reported by onclose; some engines throw on top of that.
     send: (message) => {
-      if (channel.readyState === 'open') channel.send(message as Uint8Array<ArrayBuffer>)
+      if (channel.readyState !== 'open') return
+      onsend(message.length)
+      channel.send(message as Uint8Array<ArrayBuffer>)
     },
     get bufferedAmount() {
       return channel.readyState === 'open' ? channel.bufferedAmount : 0
@@ -52,6 +54,8 @@ function carrier(channel: RTCDataChannel, copies: boolean): Carrier {
 }
 
 export class Channels implements Carriage {
+  /** of all share channels so far, both ways */
+  bytes = 0
   readonly #owner: ChannelsOwner
   readonly #copies: boolean
   readonly #scheduler: Scheduler
@@ -124,7 +128,7 @@ export class Channels implements Carriage {
   #make(id: number, name: string, mux: Mux, resume: boolean): ShareChannel {
     const channel = this.#owner.pc.createDataChannel(name, { negotiated: true, id, ordered: true })
     channel.binaryType = 'arraybuffer'
-    mux.attach(this.#scheduler.addLane(carrier(channel, this.#copies)), resume)
+    mux.attach(this.#scheduler.addLane(carrier(channel, this.#copies, (bytes) => this.#count(bytes))), resume)
     channel.onmessage = (event) => this.#receiveMessage(mux, event.data)
     channel.onclose = () => this.#receiveClose(id, name)
     const share: ShareChannel = { channel, mux }
@@ -132,11 +136,16 @@ export class Channels implements Carriage {
     return share
   }
 
+  #count(bytes: number): void {
+    this.bytes += bytes
+  }
+
   #receiveMessage(mux: Mux, data: unknown): void {
     this.#owner.heard()
     try {
       const bytes = messageBytes(data)
       if (bytes === null) throw new NearportError('frame-malformed', 'the other side sent text on a share channel')
+      this.#count(bytes.length)
       mux.receive(bytes)
     } catch (error) {
       this.#owner.fail(asNearportError(error))

@@ -3,11 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { nanoid } from 'nanoid'
 import { toBase64Url } from '../shared/bytes.ts'
-import { NONCE_BYTES, randomBytes } from '../shared/crypto.ts'
+import { NONCE_BYTES, randomBytes, SEAL_BYTES } from '../shared/crypto.ts'
 import { NearportError } from '../shared/errors.ts'
-import { withLimits } from '../shared/limits.ts'
+import { LIMITS, withLimits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
-import { type ClientMessage, parseClientMessage } from '../shared/messages.ts'
+import { type ClientMessage, PROTOCOL_VERSION, parseClientMessage } from '../shared/messages.ts'
 import { Connection } from '../signaling/connection.ts'
 import { Hub } from '../signaling/hub.ts'
 import { Store } from '../signaling/store.ts'
@@ -24,7 +24,7 @@ const request = fc.integer({ min: 1, max: 1000 })
 const bytes = (length: number) => fc.constant(toBase64Url(randomBytes(length)))
 
 const valid: fc.Arbitrary<ClientMessage> = fc.oneof(
-  fc.record({ type: fc.constant('hello'), version: fc.constant(1), peer: id, identity: bytes(32) }),
+  fc.record({ type: fc.constant('hello'), version: fc.constant(PROTOCOL_VERSION), peer: id, identity: bytes(32) }),
   fc.record({ type: fc.constant('admit'), proof: bytes(32), signature: bytes(64) }),
   fc.record({ type: fc.constant('reserve'), request, name, mode: fc.constant('tcpTunnel') }),
   fc.record({ type: fc.constant('claim'), request, name, ephemeral: fc.boolean() }),
@@ -32,6 +32,7 @@ const valid: fc.Arbitrary<ClientMessage> = fc.oneof(
   fc.record({ type: fc.constant('list'), request }),
   fc.record({ type: fc.constant('signal'), session: id, to: id, box: fc.base64String({ minLength: 1 }) }),
   fc.record({ type: fc.constant('end'), session: id }),
+  fc.record({ type: fc.constant('health'), name, box: bytes(LIMITS.healthBytes + SEAL_BYTES) }),
   fc.constant({ type: 'ping' }),
 ) as fc.Arbitrary<ClientMessage>
 
@@ -160,7 +161,7 @@ describe('an admitted connection', () => {
       },
     })
     const say = (message: ClientMessage) => connection.receive(JSON.stringify(message))
-    say({ type: 'hello', version: 1, peer, identity: toBase64Url(randomBytes(32)) })
+    say({ type: 'hello', version: PROTOCOL_VERSION, peer, identity: toBase64Url(randomBytes(32)) })
     say({ type: 'admit', proof: toBase64Url(randomBytes(32)), signature: toBase64Url(randomBytes(64)) })
     assert.equal(last, '{"type":"admitted","stunPort":null}')
     return { connection, peer, say, last: () => last, isOpen: () => isOpen }

@@ -5,6 +5,7 @@ import { nanoid } from 'nanoid'
 import { randomBytes } from '../shared/crypto.ts'
 import { parseInvite } from '../shared/invite.ts'
 import { LIMITS } from '../shared/limits.ts'
+import { PROTOCOL_VERSION } from '../shared/messages.ts'
 import { startSignaling } from '../signaling/server.ts'
 import {
   closeTestSignaling,
@@ -72,7 +73,7 @@ describe('admission', () => {
   test('refuses another version', async () => {
     const { url } = await startTestSignaling()
     const peer = await connect(url)
-    peer.hello(2)
+    peer.hello(PROTOCOL_VERSION + 1)
     expect(await peer.cutOff()).toEqual(refused('version-mismatch'))
   })
 
@@ -209,10 +210,11 @@ describe('names', () => {
     await client.start()
     const shares = await client.list()
     expect(shares.map(({ name }) => name).sort()).toEqual([...names, 'pc-now'].sort())
-    const share = { mode: 'tcpTunnel', owner: owner.identity.publicKey }
-    expect(shares).toContainEqual({ ...share, name: 'pc-now', online: true, reserved: false })
-    expect(shares).toContainEqual({ ...share, name: names[0], online: true, reserved: true })
-    expect(shares).toContainEqual({ ...share, name: names[1], online: false, reserved: true })
+    const offline = { mode: 'tcpTunnel', owner: owner.identity.publicKey, online: false, peer: null, health: null }
+    const online = { ...offline, online: true, peer: owner.peer }
+    expect(shares).toContainEqual({ ...online, name: 'pc-now', reserved: false })
+    expect(shares).toContainEqual({ ...online, name: names[0], reserved: true })
+    expect(shares).toContainEqual({ ...offline, name: names[1], reserved: true })
   })
 })
 
