@@ -11,6 +11,8 @@ import type { PeerStatus } from './status.ts'
 import type { MuxStream } from './stream.ts'
 
 interface AccessedName {
+  /** See TunnelRequest. */
+  readonly slot: number
   presence: Presence | null
   /** The peer that serves it, or the last one that did. */
   far: FarPeer | null
@@ -19,12 +21,19 @@ interface AccessedName {
 export class Access {
   readonly #node: PeerNode
   readonly #names = new Map<string, AccessedName>()
+  /** By peer id and slot. */
   readonly #peers = new Map<string, FarPeer>()
+  readonly #connections: number
   readonly #sessions = new Map<string, Link>()
   #waiting = deferred<void>()
 
-  constructor(node: PeerNode) {
+  /**
+   * `connections` to each share process, among which the names are spread in their order: under loss each connection is
+   * slowed down by itself (RFC 9260 section 7.2), and with it only its names. At most LIMITS.connectionsMost.
+   */
+  constructor(node: PeerNode, connections = 1) {
     this.#node = node
+    this.#connections = connections
     node.signaling.onsignal = ({ session, box }) => this.#sessions.get(session)?.receiveSignal(box)
     node.signaling.onended = ({ session, code }) => {
       this.#sessions.get(session)?.abandon(new NearportError(code, 'the signaling server ended the negotiation'))
@@ -36,7 +45,7 @@ export class Access {
 
   /** Follows a name from now on; returns its presence. Rejects when the server cannot be asked. */
   async add(name: string): Promise<Presence['state']> {
-    this.#names.set(name, { presence: null, far: null })
+    this.#names.set(name, { slot: this.#names.size % this.#connections, presence: null, far: null })
     try {
       await this.#node.signaling.watch(name, (presence) => this.#update(presence))
     } catch (error) {
@@ -77,7 +86,7 @@ export class Access {
    * peer: a second replaces the first. Returns what ends it; the link goes on, but is not made again for this.
    */
   follow(peer: string, owner: string, onstatus: (status: PeerStatus | null) => void): () => void {
-    const unfollow = this.#peer(peer, owner).follow(onstatus)
+    const unfollow = this.#peer(peer, owner, 0).follow(onstatus)
     return () => {
       unfollow()
       this.#forgetUnused()
@@ -108,7 +117,7 @@ export class Access {
       this.#node.log.info({ name: presence.name, state: presence.state, peer: presence.peer }, 'share presence')
     }
     if (presence.state === 'online' && presence.peer !== null && presence.owner !== null) {
-      const far = this.#peer(presence.peer, presence.owner)
+      const far = this.#peer(presence.peer, presence.owner, accessed.slot)
       if (accessed.far !== far) this.#move(presence.name, accessed.far)
       accessed.far = far
       far.keep(presence.name)
@@ -126,18 +135,19 @@ export class Access {
     })
   }
 
-  #peer(peer: string, owner: string): FarPeer {
-    let far = this.#peers.get(peer)
+  #peer(peer: string, owner: string, slot: number): FarPeer {
+    const key = `${peer} ${slot}`
+    let far = this.#peers.get(key)
     if (far === undefined) {
-      far = new FarPeer(this.#node, peer, owner, this.#sessions)
-      this.#peers.set(peer, far)
+      far = new FarPeer(this.#node, peer, owner, slot, this.#sessions)
+      this.#peers.set(key, far)
     }
     return far
   }
 
   #forgetUnused(): void {
     const used = new Set([...this.#names.values()].map(({ far }) => far))
-    for (const [peer, far] of this.#peers) if (!used.has(far) && far.idle) this.#peers.delete(peer)
+    for (const [key, far] of this.#peers) if (!used.has(far) && far.idle) this.#peers.delete(key)
   }
 }
 

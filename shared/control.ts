@@ -7,6 +7,7 @@ import { ID_PATTERN, NAME_PATTERN } from './names.ts'
 import { base64url, message, parseJson, textOf } from './schema.ts'
 import { LinkSchema, ShareStatusSchema } from './status.ts'
 
+const Slot = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(LIMITS.connectionsMost - 1))
 const Channel = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LIMITS.sharesPerTunnel))
 const Name = v.pipe(v.string(), v.regex(NAME_PATTERN))
 const Id = v.pipe(v.string(), v.regex(ID_PATTERN))
@@ -15,14 +16,16 @@ const Text = v.pipe(v.string(), v.maxLength(500))
 
 const ControlMessageSchema = v.variant('type', [
   /**
-   * `tunnel`: of the access side, what the link is to carry, and which processes of its environment were killed; null
-   * from the share side.
+   * `tunnel`: of the access side, what the link is to carry, which of its tunnels to this peer that is, and which
+   * processes of its environment were killed; null from the share side.
    */
   message('hello', {
     version: v.pipe(v.number(), v.integer()),
     nonce: base64url(32),
     identity: base64url(32),
-    tunnel: v.nullable(v.strictObject({ id: Id, ended: v.pipe(v.array(Id), v.maxLength(LIMITS.predecessors)) })),
+    tunnel: v.nullable(
+      v.strictObject({ id: Id, slot: Slot, ended: v.pipe(v.array(Id), v.maxLength(LIMITS.predecessors)) }),
+    ),
   }),
   message('proof', { mac: base64url(32), signature: base64url(64) }),
   /**

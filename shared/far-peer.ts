@@ -1,4 +1,4 @@
-/** The access side's view of one share process: the tunnel to it, and while it is wanted a link under the tunnel. */
+/** The access side's view of one share process: a tunnel to it, and while it is wanted a link under the tunnel. */
 import { nanoid } from 'nanoid'
 import { Backoff } from './backoff.ts'
 import { shortIdentity } from './crypto.ts'
@@ -16,6 +16,7 @@ const ABOUT_THE_NAME: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['name-offline
 export class FarPeer {
   readonly peer: string
   readonly #owner: string
+  readonly #slot: number
   readonly #node: PeerNode
   readonly #backoff = new Backoff()
   readonly #sessions: Map<string, Link>
@@ -35,11 +36,12 @@ export class FarPeer {
   /** What it says of itself on this link; null where it is not asked. */
   #status: FarStatus | null = null
 
-  /** `sessions`: where the signals for a link are looked up by session id. */
-  constructor(node: PeerNode, peer: string, owner: string, sessions: Map<string, Link>) {
+  /** `slot`: see TunnelRequest. `sessions`: where the signals for a link are looked up by session id. */
+  constructor(node: PeerNode, peer: string, owner: string, slot: number, sessions: Map<string, Link>) {
     this.#node = node
     this.peer = peer
     this.#owner = owner
+    this.#slot = slot
     this.#sessions = sessions
   }
 
@@ -174,7 +176,7 @@ export class FarPeer {
       stunUrl: signaling.stunUrl(),
       sendSignal: (box) => signaling.signal(session, this.peer, box),
       deadline: this.#deadline(tunnel.streams),
-      asks: { id: tunnel.id, ended: this.#node.predecessors },
+      asks: { id: tunnel.id, slot: this.#slot, ended: this.#node.predecessors },
       tunnel: () => {
         if (tunnel.isClosed) throw new NearportError('link-lost', 'its connections were given up meanwhile')
         return tunnel

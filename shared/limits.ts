@@ -83,6 +83,8 @@ export const LIMITS = {
   byeDeadline: SECOND,
   /** links a process accepts at once; about 200 KiB each. */
   linksPerProcess: 256,
+  /** connections between two processes, see --connections: each has its own congestion window, and about 200 KiB. */
+  connectionsMost: 8,
   /** share channels of two peers, over their life, as no number is used twice: native takes ids to 1023, a shop needs 99. */
   sharesPerTunnel: 1023,
   /** bytes queued on the control channel above which no ping is answered: a thousand answers nobody reads. */

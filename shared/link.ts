@@ -165,7 +165,7 @@ export class Link {
     clearTimeout(this.#deadline)
     this.#proofDeadline = setTimeout(() => this.#cutOff(unproven()), LIMITS.proofDeadline)
     const { self, asks } = this.#options
-    const tunnel = asks && { id: asks.id, ended: [...asks.ended] }
+    const tunnel = asks && { id: asks.id, slot: asks.slot, ended: [...asks.ended] }
     const identity = self.identity.publicKey
     this.#send({ type: 'hello', version: PROTOCOL_VERSION, nonce: this.#nonce, identity, tunnel })
     this.#connected.resolve()

@@ -82,10 +82,16 @@ export class Share {
     for (const [name, service] of this.#served) yield [name, service.status()]
   }
 
-  /** Of two to one peer the newer is last, and is the one that counts. */
+  /** Those of one peer together; the path and the round trip are of the newest. */
   #links(): Iterable<LinkView> {
-    const views = [...this.#sessions.values()].flatMap((link) => link.view() ?? [])
-    return new Map(views.map((view) => [view.peer, view])).values()
+    const views = new Map<string, LinkView>()
+    for (const link of this.#sessions.values()) {
+      const view = link.view()
+      if (view === null) continue
+      const bytes = view.bytes + (views.get(view.peer)?.bytes ?? 0)
+      views.set(view.peer, { ...view, streams: this.#tunnels.streams(view.peer, view.identity), bytes })
+    }
+    return views.values()
   }
 
   #withdraw(name: string, reason: NearportError): void {
@@ -126,9 +132,9 @@ export class Share {
       stunUrl: signaling.stunUrl(),
       sendSignal: (box) => signaling.signal(session, from, box),
       asks: null,
-      tunnel: ({ id, ended }) => {
-        for (const killed of ended) this.#end(killed, owner)
-        return this.#tunnels.take(from, owner, id)
+      tunnel: (request) => {
+        for (const killed of request.ended) this.#end(killed, owner)
+        return this.#tunnels.take(from, owner, request)
       },
       onfollow: (asking) => {
         follower = asking

@@ -17,6 +17,8 @@ export type Acceptor = (name: string) => ((stream: MuxStream) => void) | null
 export interface TunnelRequest {
   /** of the tunnel */
   readonly id: string
+  /** Which of the tunnels of the two processes it is, from 0. */
+  readonly slot: number
   /** Peer ids of processes of the same environment that were killed. */
   readonly ended: readonly string[]
 }

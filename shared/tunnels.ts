@@ -1,13 +1,13 @@
-/** The share side's tunnels, one for each access process that has a link here or may come back with one. */
+/** The share side's tunnels, one or a few for each access process that has links here or may come back with one. */
 import { NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
-import { type Acceptor, Tunnel } from './tunnel.ts'
+import { type Acceptor, Tunnel, type TunnelRequest } from './tunnel.ts'
 
 export class Tunnels {
   readonly #accept: Acceptor
   readonly #grace: number
-  /** By process: its peer id, and the identity that owns it. */
-  readonly #tunnels = new Map<string, { readonly owner: string; readonly tunnel: Tunnel }>()
+  /** By process (its peer id, and the identity that owns it), and slot. */
+  readonly #tunnels = new Map<string, { readonly process: string; readonly owner: string; readonly tunnel: Tunnel }>()
 
   /** `grace`: see Tunnel. */
   constructor(accept: Acceptor, grace: number) {
@@ -17,29 +17,36 @@ export class Tunnels {
 
   /** Connections of a process. */
   streams(peer: string, owner: string): number {
-    return this.#tunnels.get(key(peer, owner))?.tunnel.streams ?? 0
+    return this.#of(peer, owner).reduce((sum, { streams }) => sum + streams, 0)
   }
 
-  /** The tunnel of this id. One that the process had before ends: the process gave it up. */
-  take(peer: string, owner: string, id: string): Tunnel {
-    const process = key(peer, owner)
-    const known = this.#tunnels.get(process)?.tunnel
+  /** The tunnel of this id. One that the process had before in its place ends: the process gave it up. */
+  take(peer: string, owner: string, { id, slot }: Pick<TunnelRequest, 'id' | 'slot'>): Tunnel {
+    const process = processKey(peer, owner)
+    const key = `${process} ${slot}`
+    const known = this.#tunnels.get(key)?.tunnel
     if (known?.id === id && !known.isClosed) return known
     known?.close(new NearportError('peer-reset', 'the other side gave the connections up while there was no path'))
     this.#makeRoom()
     const tunnel = new Tunnel(this.#accept, this.#grace, id)
-    this.#tunnels.set(process, { owner, tunnel })
+    this.#tunnels.set(key, { process, owner, tunnel })
     tunnel.closed.then(() => {
-      if (this.#tunnels.get(process)?.tunnel === tunnel) this.#tunnels.delete(process)
+      if (this.#tunnels.get(key)?.tunnel === tunnel) this.#tunnels.delete(key)
     })
     return tunnel
   }
 
   /** Another process of the same environment says that this one was killed. If it answers all the same, it was not. */
   async end(peer: string, owner: string): Promise<void> {
-    const tunnel = this.#tunnels.get(key(peer, owner))?.tunnel
-    if (tunnel === undefined || (await tunnel.answers())) return
-    tunnel.close(new NearportError('peer-gone', 'the process was killed'))
+    const tunnels = this.#of(peer, owner)
+    const answers = await Promise.all(tunnels.map((tunnel) => tunnel.answers()))
+    if (answers.includes(true)) return
+    for (const tunnel of tunnels) tunnel.close(new NearportError('peer-gone', 'the process was killed'))
+  }
+
+  #of(peer: string, owner: string): Tunnel[] {
+    const wanted = processKey(peer, owner)
+    return [...this.#tunnels.values()].filter(({ process }) => process === wanted).map(({ tunnel }) => tunnel)
   }
 
   withdraw(name: string, reason: NearportError): void {
@@ -63,4 +70,4 @@ export class Tunnels {
   }
 }
 
-const key = (peer: string, owner: string): string => `${peer} ${owner}`
+const processKey = (peer: string, owner: string): string => `${peer} ${owner}`

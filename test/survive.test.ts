@@ -115,3 +115,32 @@ describe('a job under way', () => {
     expect((await exchange(access.ports.pc1 ?? 0, 'next')).toString()).toBe(sha256(Buffer.from('next')))
   })
 })
+
+test('names are spread over --connections, and each survives the kill and restart of the access for itself', async () => {
+  const sink = await target()
+  const names = ['pc1', 'pc2', 'pc3']
+  const share = await network.share(Object.fromEntries(names.map((name) => [name, sink.address])))
+  const start = () => network.access(names, { flags: ['--connections', '2'] })
+  const ready = (peer: { readonly log: readonly LogLine[] }) => peer.log.filter(said('link ready')).length
+  const before = await start()
+  for (const name of names) {
+    expect((await exchange(before.ports[name] ?? 0, name)).toString()).toBe(sha256(Buffer.from(name)))
+  }
+  expect([ready(before), ready(share)]).toEqual([2, 2])
+  const ends: Promise<string>[] = []
+  for (const name of names) {
+    const arrived = sink.next()
+    const client = await dial(before.ports[name] ?? 0)
+    client.on('error', () => undefined)
+    client.write('half a job')
+    const far = await arrived
+    await readSome(far, 5)
+    ends.push(ending(far))
+  }
+  process.kill(before.pid, 'SIGKILL')
+  const after = await start()
+  await Promise.all(ends)
+  for (const name of names) {
+    expect((await exchange(after.ports[name] ?? 0, name)).toString()).toBe(sha256(Buffer.from(name)))
+  }
+})

@@ -97,19 +97,33 @@ describe('a share', () => {
 
   test('has one tunnel for a process: another one ends that before', async () => {
     const all = new Tunnels(() => () => undefined, MINUTE)
-    const first = all.take('till', 'shop', 'one')
-    expect(all.take('till', 'shop', 'one')).toBe(first)
-    all.take('till', 'shop', 'two')
+    const first = all.take('till', 'shop', { id: 'one', slot: 0 })
+    expect(all.take('till', 'shop', { id: 'one', slot: 0 })).toBe(first)
+    all.take('till', 'shop', { id: 'two', slot: 0 })
     expect((await first.closed).code).toBe('peer-reset')
     all.close(reason)
   })
 
   test('ends the tunnel of a process that is said to be killed, and of no other', async () => {
     const all = new Tunnels(() => () => undefined, MINUTE)
-    const [killed, other] = [all.take('killed', 'shop', 'one'), all.take('other', 'shop', 'two')]
+    const [killed, other] = [
+      all.take('killed', 'shop', { id: 'one', slot: 0 }),
+      all.take('other', 'shop', { id: 'two', slot: 0 }),
+    ]
     await all.end('killed', 'shop')
     expect([killed.isClosed, other.isClosed]).toEqual([true, false])
     all.close(reason)
+  })
+
+  test('knows the tunnels of a process by their slots: a new id takes the place of one, and a kill ends them all', async () => {
+    const all = new Tunnels(() => () => undefined, MINUTE)
+    const take = (id: string, slot: number) => all.take('till', 'shop', { id, slot })
+    const [first, second] = [take('one', 0), take('two', 1)]
+    expect([take('one', 0), take('two', 1)]).toEqual([first, second])
+    const third = take('three', 1)
+    expect([first, second, third].map(({ isClosed }) => isClosed)).toEqual([false, true, false])
+    await all.end('till', 'shop')
+    expect([first, third].map(({ isClosed }) => isClosed)).toEqual([true, true])
   })
 
   test('lets only so many wait for their path: first ends what holds nothing, then what its owner has most of', async () => {
@@ -120,13 +134,13 @@ describe('a share', () => {
       mux.receive(encodeFrame({ type: 'OPEN', stream: 1 }))
       return tunnel
     }
-    const honest = hold(all.take('till', 'shop', 'id'))
-    const idle = all.take('idle', 'shop', 'id')
+    const honest = hold(all.take('till', 'shop', { id: 'id', slot: 0 }))
+    const idle = all.take('idle', 'shop', { id: 'id', slot: 0 })
     const many = Array.from({ length: LIMITS.linksPerProcess - 1 }, (_, index) =>
-      hold(all.take(`other ${index}`, 'greedy', 'id')),
+      hold(all.take(`other ${index}`, 'greedy', { id: 'id', slot: 0 })),
     )
     expect((await idle.closed).code).toBe('too-many-links')
-    all.take('one more', 'greedy', 'id')
+    all.take('one more', 'greedy', { id: 'id', slot: 0 })
     expect((await many[0]?.closed)?.code).toBe('too-many-links')
     expect([honest, ...many].filter(({ isClosed }) => isClosed)).toHaveLength(1)
     all.close(reason)

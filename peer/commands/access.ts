@@ -8,7 +8,15 @@ import { Config } from '../config.ts'
 import type { EngineChoice } from '../engines/index.ts'
 import { startPeer, stopPeer } from '../runtime.ts'
 import { untilStopped } from '../stop.ts'
-import { type CommandContext, engineOption, graceOption, headlessOption, parseNames, wholeNumber } from './options.ts'
+import {
+  type CommandContext,
+  connectionsOption,
+  engineOption,
+  graceOption,
+  headlessOption,
+  parseNames,
+  wholeNumber,
+} from './options.ts'
 
 interface AccessOptions {
   readonly bind: readonly string[]
@@ -18,6 +26,7 @@ interface AccessOptions {
   readonly autoEndPort: number
   readonly engine: EngineChoice
   readonly grace: number
+  readonly connections: number
   readonly json?: true
 }
 
@@ -35,6 +44,7 @@ export function registerAccessCommands(program: Command, context: CommandContext
     .option('--auto-end-port <port>', 'last port for --auto', port, 9999)
     .addOption(engineOption())
     .addOption(graceOption())
+    .addOption(connectionsOption())
     .addOption(headlessOption())
     .option('--json', 'print the ports as JSON')
     .action((names: string[], options: AccessOptions) => accessPrivate(names, options, context))
@@ -59,7 +69,7 @@ async function accessPrivate(texts: readonly string[], options: AccessOptions, c
   const config = new Config()
   const log = context.log()
   const node = await startPeer(config, { engine: options.engine, grace: options.grace * 1000 }, log)
-  const access = new Access(node)
+  const access = new Access(node, options.connections)
   const listeners = new Binds(access, log)
   const serving = async () => {
     const bound = new Map<string, HostPort>()

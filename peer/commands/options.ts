@@ -25,6 +25,11 @@ export const backendModeOption = () =>
 /** Accepted because zrok has it: nearport never draws on the terminal. */
 export const headlessOption = () => new Option('--headless', 'accepted for zrok scripts').hideHelp()
 
+export const connectionsOption = () =>
+  new Option('--connections <n>', 'WebRTC connections to each share process, among which the names are spread')
+    .argParser(wholeNumber(1, LIMITS.connectionsMost))
+    .default(1)
+
 export const maxConnectionsOption = () =>
   new Option('--max-connections <n>', 'TCP connections to the target at once; further ones wait in order').argParser(
     wholeNumber(1, 65_535),

@@ -94,7 +94,7 @@ export function linkPair(scene: Scene): { access: Link; share: Link; tunnels: Tu
     engine,
     self: access,
     remote: known(share),
-    asks: { id: tunnels.access.id, ended: [] },
+    asks: { id: tunnels.access.id, slot: 0, ended: [] },
     tunnel: () => tunnels.access,
     sendSignal: (box) => up(box, (carried) => links.share?.receiveSignal(carried)),
     ...change?.access,

@@ -51,6 +51,8 @@ export interface PeerOptions {
   readonly engine?: EngineName
   /** seconds */
   readonly grace?: number
+  /** of access only: further ones */
+  readonly flags?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
 }
 
@@ -218,7 +220,8 @@ export class Network {
   async access(names: readonly string[], options: PeerOptions = {}): Promise<Access> {
     const { home = 'access', launch = [], env } = options
     const binds = names.flatMap((name) => ['--bind', `${name}=127.0.0.1:0`])
-    const args = ['--log-json', 'access', 'private', ...names, ...binds, ...engineAndGrace(options), '--json']
+    const flags = [...engineAndGrace(options), ...(options.flags ?? [])]
+    const args = ['--log-json', 'access', 'private', ...names, ...binds, ...flags, '--json']
     const child = this.start(home, args, { launch, env })
     const printed = await child.until('its ports', ({ stdout }) => stdout[0])
     const { binds: bound } = JSON.parse(printed) as { binds: { name: string; bind: string }[] }
