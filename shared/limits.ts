@@ -75,6 +75,8 @@ export const LIMITS = {
   graceMost: 86_400 * SECOND,
   /** ms the side that ends a link waits for the other to hear of it: a round trip to anywhere. */
   byeDeadline: SECOND,
+  /** ms a web page that goes away in the middle of a job stays for its last word to leave: a few round trips. */
+  pageLeaving: 100,
   /** links a process accepts at once; about 200 KiB each. */
   linksPerProcess: 256,
   /** share channels of two peers, over their life, as no number is used twice: native takes ids to 1023, a shop needs 99. */
