@@ -93,6 +93,11 @@ export class Access {
     }
   }
 
+  /** Connections that are open, to all names. */
+  get streams(): number {
+    return [...this.#peers.values()].reduce((sum, { streams }) => sum + streams, 0)
+  }
+
   /** Ends every link. */
   async close(reason: NearportError): Promise<void> {
     await Promise.all([...this.#peers.values()].map((far) => far.close(reason)))

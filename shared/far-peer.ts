@@ -57,7 +57,12 @@ export class FarPeer {
 
   /** Nothing waits for it any more. */
   get idle(): boolean {
-    return this.#link === null && this.#onstatus === null && (this.#tunnel === null || this.#tunnel.streams === 0)
+    return this.#link === null && this.#onstatus === null && this.streams === 0
+  }
+
+  /** Connections that are open, or whose end the other side does not know of yet. */
+  get streams(): number {
+    return this.#tunnel?.streams ?? 0
   }
 
   /** Keeps the link and the channel of this name up from now on. */
@@ -205,7 +210,7 @@ export class FarPeer {
     this.#sessions.delete(session)
     signaling.end(session)
     this.#tunnel?.failUnopened(reason)
-    const waiting = this.#tunnel?.streams ?? 0
+    const waiting = this.streams
     const wait = this.#wanted ? this.#wait(reason, waiting) : null
     const fields = { peer: this.peer, owner: shortIdentity(this.#owner), ...explained(reason), waiting, retryMs: wait }
     log[reason.code === 'shutting-down' ? 'info' : 'warn'](fields, 'link closed')

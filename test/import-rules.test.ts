@@ -10,8 +10,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   signaling: ['signaling', 'shared'],
   shared: ['shared'],
   web: ['web', 'shared'],
-  bench: ['bench', 'peer', 'shared'],
-  test: ['test', 'bench', 'peer', 'signaling', 'shared', 'cli.ts'],
+  bench: ['bench', 'peer', 'shared', 'web'],
+  test: ['test', 'bench', 'peer', 'signaling', 'shared', 'web', 'cli.ts'],
 }
 
 /** These run in web pages: no Node module, and only packages that run there too. */

@@ -59,7 +59,11 @@ export class StreamConnection implements Connection {
       start: (controller) => {
         this.#writer = controller
         // Unlike the sink's abort() it does not wait for the write under way, which a stalled target may never end.
-        controller.signal.addEventListener('abort', () => this.abort(textOf(controller.signal.reason)))
+        controller.signal.addEventListener('abort', () => {
+          // It is failing already, with the reason of the page.
+          this.#writer = null
+          this.abort(textOf(controller.signal.reason))
+        })
       },
       write: (chunk) => this.#write(chunk),
       close: () => this.#end(),

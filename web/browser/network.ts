@@ -2,6 +2,7 @@
 import { Access } from '../../shared/access.ts'
 import { NearportError } from '../../shared/errors.ts'
 import { Following } from '../../shared/following.ts'
+import { LIMITS } from '../../shared/limits.ts'
 import { parseName } from '../../shared/names.ts'
 import type { PeerNode } from '../../shared/node.ts'
 import type { MuxStream } from '../../shared/stream.ts'
@@ -68,19 +69,22 @@ export class PageNetwork implements Network {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#end()
+    this.#closing ??= this.#end().then(this.#leave)
     return this.#closing
   }
 
-  readonly #hide = () => void this.close()
+  /** The page goes away, and has only this turn. */
+  readonly #hide = () => {
+    const until = performance.now() + (this.#access.streams > 0 ? LIMITS.pageLeaving : 0)
+    this.#closing ??= this.#end()
+    // Behind a job under way what was just said has not left yet, and the connections go with the page.
+    while (performance.now() < until);
+  }
 
   async #end(): Promise<void> {
     removeEventListener('pagehide', this.#hide)
-    // What must be said is said in this very turn: a page that goes away has no other.
-    const ended = this.#access.close(closed())
-    await Promise.all([ended, this.#node.signaling.close()])
+    await Promise.all([this.#access.close(closed()), this.#node.signaling.close()])
     this.#state.set(false)
-    await this.#leave()
   }
 
   async #open(name: string): Promise<MuxStream> {
