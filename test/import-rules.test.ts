@@ -16,7 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** These run in web pages: no Node module, and only packages that run there too. */
 const IN_PAGES = ['shared', 'web']
-const PAGE_PACKAGES = ['nanoid', 'simple-peer', 'valibot']
+const PAGE_PACKAGES = ['nanoid', 'preact', 'simple-peer', 'valibot']
 
 const SOURCE_LINES = 300
 const TEST_LINES = 400

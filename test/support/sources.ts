@@ -12,7 +12,7 @@ export function sourceFiles(under = ''): Map<string, string> {
     if (entry.name.startsWith('.') || SKIPPED.has(entry.name)) continue
     const path = under + entry.name
     if (entry.isDirectory()) for (const [inner, text] of sourceFiles(`${path}/`)) files.set(inner, text)
-    else if (entry.name.endsWith('.ts')) files.set(path, readFileSync(new URL(path, ROOT), 'utf8'))
+    else if (/\.tsx?$/.test(entry.name)) files.set(path, readFileSync(new URL(path, ROOT), 'utf8'))
   }
   return files
 }
@@ -28,7 +28,7 @@ export interface Node {
 const isNode = (value: unknown): value is Node =>
   typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string'
 
-export const parse = (text: string): Module => parseSync(text, { syntax: 'typescript', target: 'es2022' })
+export const parse = (text: string): Module => parseSync(text, { syntax: 'typescript', tsx: true, target: 'es2022' })
 
 /** Calls `visit` with each node below `value`, parents first; it returns false to leave out what is below a node. */
 export function walk(value: unknown, visit: (node: Node) => boolean): void {

@@ -1,0 +1,66 @@
+/** Who is connected, and the links between them. */
+import type { LinkView, Network, PeerView } from '../../browser/index.ts'
+import type { Desk } from '../desk.ts'
+import { shortId } from '../format.ts'
+import { pathType } from './path-type.ts'
+
+interface PeersProps {
+  readonly desk: Desk
+  readonly network: Network
+}
+
+export function Peers({ desk, network }: PeersProps) {
+  const { peers, words, format } = desk
+  return (
+    <section class="peers" aria-labelledby="peers-title">
+      <h2 id="peers-title">
+        {words.peersTitle} <span class="count">{format.number(peers.length)}</span>
+      </h2>
+      {peers.length === 0 && <p class="none">{words.peersNone}</p>}
+      <ul>
+        {peers.map((peer) => (
+          <Peer key={peer.peer} desk={desk} network={network} peer={peer} />
+        ))}
+      </ul>
+    </section>
+  )
+}
+
+function Peer({ desk, network, peer: { peer, identity, serves, links } }: PeersProps & { readonly peer: PeerView }) {
+  const { words, language } = desk
+  const names = new Intl.ListFormat(language, { type: 'conjunction' }).format(serves)
+  return (
+    <li class="peer">
+      <p class="peer-head">
+        <code title={words.identityHint(identity)}>{shortId(identity)}</code>
+        {peer === network.peer && <span class="tag">{words.thisPage}</span>}
+        {serves.length > 0 && <span>{words.serves(names)}</span>}
+        {serves.length === 0 && peer !== network.peer && <span class="soft">{words.servesNone}</span>}
+      </p>
+      {links.length > 0 && (
+        <ul class="links" aria-label={words.linksOf(shortId(identity))}>
+          {links.map((link) => (
+            <Link key={link.peer} desk={desk} network={network} link={link} />
+          ))}
+        </ul>
+      )}
+    </li>
+  )
+}
+
+function Link({ desk, network, link }: PeersProps & { readonly link: LinkView }) {
+  const { words, format } = desk
+  const from = link.peer === network.peer ? words.thisPage : shortId(link.identity)
+  const parts = [
+    pathType(link.path, words),
+    ...(link.roundTripMs === null ? [] : [words.roundTrip(format.milliseconds(link.roundTripMs))]),
+    words.linkStreams(link.streams),
+    format.bytes(link.bytes),
+  ]
+  return (
+    <li>
+      <span class="link-from">{words.link(from)}</span>
+      <span class="fine">{parts.join(' · ')}</span>
+    </li>
+  )
+}

@@ -1,0 +1,5 @@
+import type { Desk } from '../desk.ts'
+
+export interface DeskProps {
+  readonly desk: Desk
+}
