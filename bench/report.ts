@@ -1,7 +1,7 @@
 /** The report of a run, as Markdown and as JSON. */
 import { type Goal, ratios, type Verdict, verdicts } from './goals.ts'
 import type { Figure, Results } from './results.ts'
-import { type Summary, summary } from './stats.ts'
+import { median, type Summary, summary } from './stats.ts'
 
 export interface Circumstances {
   readonly when: string
@@ -11,23 +11,27 @@ export interface Circumstances {
   readonly machine: string
   readonly rounds: number
   readonly quick: boolean
+  /** Processes that wanted a processor in the minute before: of what the bench itself starts there are none yet. */
+  readonly load: number
 }
 
-/** Whom a contender is compared to, by name. */
-export type ComparedTo = (contender: string) => readonly string[]
+export interface Named {
+  readonly name: string
+  readonly comparedTo: readonly string[]
+}
 
-export function markdown(results: Results, circumstances: Circumstances, comparedTo: ComparedTo): string {
-  const { when, node, machine, rounds, quick, command } = circumstances
+export function markdown(results: Results, circumstances: Circumstances, contenders: readonly Named[]): string {
+  const { when, node, machine, rounds, quick, command, load } = circumstances
   const groups = [...new Set(results.figures.map(({ group }) => group))]
   const tables = groups.map((group) =>
     table(
       group,
       results.figures.filter((figure) => figure.group === group),
-      comparedTo,
+      contenders,
     ),
   )
   return [
-    `\`${command}\`, ${when}. Node ${node}, ${machine}. Medians of ${rounds} rounds${quick ? ' (quick)' : ''}.\n`,
+    `\`${command}\`, ${when}. Node ${node}, ${machine}; before it ${load.toFixed(1)} processes wanted to run. Medians of ${rounds} rounds${quick ? ' (quick)' : ''}.\n`,
     ...tables,
     goalsTable(verdicts(results.figures)),
     list(
@@ -53,23 +57,24 @@ export const json = (results: Results, circumstances: Circumstances): string =>
     2,
   )}\n`
 
-function table(group: string, figures: readonly Figure[], comparedTo: ComparedTo): string {
-  const rows = figures.map((figure) => {
-    const others = figures.filter(
-      ({ name, contender }) => name === figure.name && comparedTo(figure.contender).includes(contender),
-    )
-    const comparisons = others.map((other) => `${number(summary(ratios(figure, other)).median)} of ${other.contender}`)
-    const unit = figure.unit === '' ? '' : ` ${figure.unit}`
-    const found = summary(figure.samples)
-    return [figure.name, figure.contender, `${number(found.median)}${unit}`, spread(found), comparisons.join(', ')]
+function table(group: string, figures: readonly Figure[], contenders: readonly Named[]): string {
+  const measures = [...new Set(figures.map(({ name }) => name))]
+  const place = ({ contender }: Figure) => contenders.findIndex(({ name }) => name === contender)
+  const rows = measures.flatMap((measure) => {
+    const rivals = figures.filter(({ name }) => name === measure).sort((a, b) => place(a) - place(b))
+    return rivals.map((figure) => row(figure, rivals, contenders))
   })
-  const grouped = rows.toSorted((a, b) => order(figures, a) - order(figures, b))
-  return `### ${group}\n\n${grid(['measure', 'contender', 'median', 'least to most', 'in the same round'], grouped)}`
+  return `### ${group}\n\n${grid(['measure', 'contender', 'median', 'least to most', 'in the same round'], rows)}`
 }
 
-/** Contenders of one measure stand together, in the order they were added. */
-const order = (figures: readonly Figure[], [name]: readonly string[]): number =>
-  figures.findIndex((figure) => figure.name === name)
+function row(figure: Figure, rivals: readonly Figure[], contenders: readonly Named[]): string[] {
+  const { name, contender, unit, samples, isDifference } = figure
+  const comparedTo = contenders.find(({ name }) => name === contender)?.comparedTo ?? []
+  const others = isDifference ? [] : rivals.filter((rival) => comparedTo.includes(rival.contender))
+  const comparisons = others.map((other) => `${number(median(ratios(figure, other)))} of ${other.contender}`)
+  const found = summary(samples)
+  return [name, contender, `${number(found.median)} ${unit}`.trim(), spread(found), comparisons.join(', ')]
+}
 
 function goalsTable(found: readonly Verdict[]): string {
   if (found.length === 0) return ''

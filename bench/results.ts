@@ -5,6 +5,8 @@ export interface Measure {
   readonly group: string
   readonly name: string
   readonly unit: string
+  /** A difference, which may be 0: it is not divided by that of another. */
+  readonly isDifference?: true
 }
 
 export interface Figure extends Measure {

@@ -7,7 +7,7 @@
  * The exit status is 1 if something failed that should have worked. A goal that is not met is no failure.
  */
 import { writeFile } from 'node:fs/promises'
-import { availableParallelism, cpus, totalmem } from 'node:os'
+import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
 import { CommanderError } from 'commander'
 import { CASES } from './cases/all.ts'
 import type { Run } from './cases/case.ts'
@@ -36,13 +36,13 @@ async function main(words: readonly string[]): Promise<number> {
     rounds: options.rounds,
     say,
   }
+  const [load = 0] = loadavg()
   const begun = performance.now()
   for (const one of CASES.filter(({ id }) => options.cases.includes(id))) await one.run(run)
   say(`took ${Math.round((performance.now() - begun) / 1000)} s`)
-  const circumstances = circumstancesOf(options, words)
-  const comparedTo = (name: string) => CONTENDERS.find((contender) => contender.name === name)?.comparedTo ?? []
+  const circumstances = circumstancesOf(options, words, load)
   if (options.json !== null) await writeFile(options.json, json(results, circumstances))
-  const report = markdown(results, circumstances, comparedTo)
+  const report = markdown(results, circumstances, CONTENDERS)
   if (options.markdown === null) process.stdout.write(report)
   else await writeFile(options.markdown, report)
   return results.hasFailed ? 1 : 0
@@ -59,7 +59,7 @@ async function present(options: Options, results: Results): Promise<Contender[]>
   return found
 }
 
-function circumstancesOf({ rounds, quick }: Options, words: readonly string[]): Circumstances {
+function circumstancesOf({ rounds, quick }: Options, words: readonly string[], load: number): Circumstances {
   const model = cpus()[0]?.model.trim() ?? 'unknown processor'
   const gib = Math.round(totalmem() / 1024 ** 3)
   return {
@@ -69,6 +69,7 @@ function circumstancesOf({ rounds, quick }: Options, words: readonly string[]): 
     machine: `${availableParallelism()} × ${model}, ${gib} GiB`,
     rounds,
     quick,
+    load,
   }
 }
 

@@ -104,19 +104,27 @@ describe('the report', () => {
     machine: 'a machine',
     rounds: 3,
     quick: false,
+    load: 0.4,
   }
 
   test('has figures, ratios, goals, and what is missing', () => {
     const results = someResults()
     results.missing('hypertele', 'not installed')
+    // As the second contender of a round may be the first to be done, or to be 0.
+    results.add({ group: 'Memory', name: 'grown', unit: 'MiB', isDifference: true }, 'nearport native', 3)
+    results.add({ group: 'Memory', name: 'grown', unit: 'MiB', isDifference: true }, 'bare native', 0)
     results.failed('ssh -L', new Error('no route'))
     results.note('a note')
     results.note('a note')
-    const text = markdown(results, circumstances, (name) => (name === 'nearport native' ? ['bare native'] : []))
+    const text = markdown(results, circumstances, [
+      { name: 'bare native', comparedTo: [] },
+      { name: 'nearport native', comparedTo: ['bare native'] },
+    ])
     expect(text).toContain('| up, 1 connection | bare native | 100 MB/s | 100 to 200 |  |\n')
     expect(text).toContain('| up, 1 connection | nearport native | 96.0 MB/s | 90.0 to 180 | 0.900 of bare native |\n')
     const goal = '| Bulk | up, 1 connection | nearport native, of bare native | at least 0.95 | 0.900 | **no** |\n'
     expect(text).toContain(goal)
+    expect(text).toContain('| grown | bare native | 0 MiB |  |  |\n| grown | nearport native | 3.00 MiB |  |  |\n')
     expect(text).toContain('- hypertele: not installed\n- ssh -L: failed: no route\n')
     expect(text.match(/a note/g)).toHaveLength(1)
     expect(results.hasFailed).toBe(true)
