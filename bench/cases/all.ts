@@ -10,6 +10,7 @@ import { scaleCase } from './scale.ts'
 import { shortCase } from './short.ts'
 import { stalledCase } from './stalled.ts'
 import { startCase } from './start.ts'
+import { writingCase } from './writing.ts'
 
 export const CASES: readonly Case[] = [
   bulkCase,
@@ -22,4 +23,5 @@ export const CASES: readonly Case[] = [
   scaleCase,
   comebackCase,
   networkCase,
+  writingCase,
 ]

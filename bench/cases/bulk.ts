@@ -8,7 +8,7 @@ const MIB = 1024 * 1024
 const GIB = 1024 * MIB
 const GROUP = 'Bulk'
 /** Of the first run of each, which tells how much to send in the next. */
-const FIRST_BYTES = 8 * MIB
+const FIRST_BYTES = 2 * MIB
 
 interface Load {
   readonly name: string
