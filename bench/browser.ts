@@ -36,8 +36,8 @@ const cli = fileURLToPath(new URL('../cli.js', import.meta.url))
 
 /** Chromium at one end of a bare channel, a process with the engine at the other; gives the seconds of a run. */
 async function bareChannel(page: Page, engine: string) {
-  const file = fileURLToPath(new URL('bare-channel.js', import.meta.url))
-  const end = fork(file, [engine, 'acceptor'])
+  const file = fileURLToPath(new URL('contenders/bare-end.js', import.meta.url))
+  const end = fork(file, [engine, 'acceptor', '65536', '131072'])
   const opened = message(end, 'open')
   end.on('message', async (said: { signal?: unknown }) => {
     if ('signal' in said) await page.evaluate((signal) => bareSignal(signal), said.signal)

@@ -5,8 +5,8 @@
  */
 import { setTimeout } from 'node:timers/promises'
 import { expect } from '@jest/globals'
+import type { Namespace } from '../bench/network/namespace.ts'
 import type { Host, Lab } from './lab/lab.ts'
-import type { Namespace } from './lab/namespace.ts'
 import type { Printer, TcpEnd, TcpEvent, Tunnels } from './lab/programs.ts'
 import { describeLab } from './lab/system.ts'
 import { together, withLab } from './lab/together.ts'

@@ -5,10 +5,11 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { run } from '../bench/network/system.ts'
 import { Child } from '../peer/demo/child.ts'
 import { type Host, Lab } from './lab/lab.ts'
 import { TcpEnd } from './lab/programs.ts'
-import { describeLab, run } from './lab/system.ts'
+import { describeLab } from './lab/system.ts'
 
 const MIB = 1024 * 1024
 

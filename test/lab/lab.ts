@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { Namespace, removeLeftovers } from './namespace.ts'
+import { Namespace, removeLeftovers } from '../../bench/network/namespace.ts'
 import { firewallRules, type NatKind, natRules } from './nat-rules.ts'
 import { type Family, Home, Internet, type Lan, type Segment } from './segments.ts'
 

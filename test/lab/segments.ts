@@ -1,5 +1,5 @@
 /** What hosts are attached to: the internet, which is one router, and the LAN behind the router of a home. */
-import type { Namespace } from './namespace.ts'
+import type { Namespace } from '../../bench/network/namespace.ts'
 import { type NatKind, natRules } from './nat-rules.ts'
 
 export type Family = 4 | 6

@@ -1,33 +1,10 @@
-/** Programs of the system that make networks, and whether this machine lets us use them. */
-import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
-import { promisify } from 'node:util'
+/** Whether this machine lets us make networks. */
 import { describe, test } from '@jest/globals'
+import { find, pathTo, run } from '../../bench/network/system.ts'
 
 /** What the laboratory needs: program, and its package in Debian. */
 const NEEDED = { ip: 'iproute2', tc: 'iproute2', nft: 'nftables' } as const
 type Program = keyof typeof NEEDED
-
-/** Runs a program to its end; rejects with what it said if that was not 0. Returns its standard output. */
-export async function run(program: Program, args: readonly string[], input?: string): Promise<string> {
-  const ended = promisify(execFile)(pathTo(program), [...args])
-  ended.child.stdin?.end(input)
-  try {
-    return (await ended).stdout
-  } catch (error) {
-    const { message, stderr = '' } = error as Error & { stderr?: string }
-    throw new Error(`${program} ${args.join(' ')}: ${stderr.trim() || message}${input ? `; it read:\n${input}` : ''}`)
-  }
-}
-
-/** The full path if there is one: the folders of system programs are often not in a user's PATH. */
-export const pathTo = (program: Program): string => find(program) ?? program
-
-function find(program: Program): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
-  return folders.map((folder) => join(folder, program)).find(existsSync)
-}
 
 /** Why there can be no laboratory here, or null. Where CI is set, only the lack of root is a reason. */
 async function whyNoLab(): Promise<string | null> {

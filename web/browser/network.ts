@@ -11,6 +11,7 @@ import type { Connection, Live, Network, OpenOptions, PathView, PeerView, ShareV
 import { StreamConnection } from './connection.ts'
 import { pathOf } from './engine.ts'
 import { LiveValue } from './live.ts'
+import { Statuses } from './statuses.ts'
 import { peerViews, shareViews } from './views.ts'
 
 export class PageNetwork implements Network {
@@ -103,10 +104,16 @@ export class PageNetwork implements Network {
     if (this.#following !== null) return
     const following = new Following()
     this.#following = following
-    following.onchange = () => {
-      this.#shares.set(shareViews(following))
-      this.#peers.set(peerViews(following))
+    const statuses = new Statuses(this.#access)
+    const show = () => {
+      this.#shares.set(shareViews(following, statuses.known))
+      this.#peers.set(peerViews(following, statuses.known))
     }
+    following.onchange = () => {
+      statuses.update(following)
+      show()
+    }
+    statuses.onchange = show
     following.onrefused = ({ code, message }) =>
       this.#node.log.warn({ code, reason: message }, 'the shares of the network are not known')
     this.#node.signaling.follow(following)

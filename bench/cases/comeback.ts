@@ -1,0 +1,67 @@
+/** Fifty access processes that lose power and come back at once, to one share process. */
+import { type EngineName, Nearport } from '../contenders/nearport.ts'
+import { Line } from '../tcp/line.ts'
+import { TargetProcess } from '../tcp/target-process.ts'
+import type { Case, Run } from './case.ts'
+import { ENGINES } from './cold.ts'
+
+const GROUP = 'Fifty access processes killed and started at once'
+const PROCESSES = 50
+
+export const comebackCase: Case = {
+  id: 'comeback',
+  title: 'fifty access processes killed and started at once',
+  run: async (run) => {
+    for (let round = 0; round < (run.quick ? 1 : 3); round++) {
+      for (const engine of ENGINES) {
+        const contender = `nearport ${engine}`
+        if (!run.contenders.some(({ name }) => name === contender)) continue
+        run.say(`fifty processes come back: ${engine}`)
+        try {
+          await measure(run, contender, engine)
+        } catch (error) {
+          run.results.failed(`${contender}: comeback`, error)
+        }
+      }
+    }
+    run.results.note('Of fifty processes started at once on two cores, most of the time is Node loading fifty times.')
+  },
+}
+
+async function measure({ results }: Run, contender: string, engine: EngineName): Promise<void> {
+  const target = await TargetProcess.start()
+  const nearport = await Nearport.start()
+  try {
+    await nearport.share(new Map([['pc1', `127.0.0.1:${target.port}`]]), { engine })
+    const before = await Promise.all(homes().map((home) => nearport.access(['pc1'], { engine, home })))
+    await Promise.all(before.map(({ ports }) => answer(ports)))
+    await Promise.all(before.map(({ child }) => child.stop('SIGKILL')))
+    const begun = performance.now()
+    const back = await Promise.all(
+      homes().map(async (home) => {
+        const { ports } = await nearport.access(['pc1'], { engine, home })
+        const listening = since(begun)
+        await answer(ports)
+        return { listening, usable: since(begun) }
+      }),
+    )
+    const add = (name: string, value: number) => results.add({ group: GROUP, name, unit: 's' }, contender, value)
+    add('until all are usable', Math.max(...back.map(({ usable }) => usable)))
+    add('until all know the server and listen', Math.max(...back.map(({ listening }) => listening)))
+    add('longest from listening to usable', Math.max(...back.map(({ listening, usable }) => usable - listening)))
+    // The same processes, loaded as the access processes are, with nothing else to do.
+    const versions = performance.now()
+    await Promise.all(homes().map((home) => nearport.spawn(home, ['version']).ended))
+    add('fifty of "nearport version", for comparison', since(versions))
+  } finally {
+    await nearport.close()
+    await target.close()
+  }
+}
+
+const homes = (): string[] => Array.from({ length: PROCESSES }, (_, index) => `access-${index}`)
+const since = (begun: number): number => (performance.now() - begun) / 1000
+
+async function answer(ports: readonly number[]): Promise<void> {
+  await Line.once(ports[0] ?? 0, { up: 1, down: 0 })
+}

@@ -1,0 +1,102 @@
+/** The loads of the bench, over the local ports of whatever carries them. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { Line, type Timing } from './line.ts'
+
+export type Direction = 'up' | 'down' | 'both'
+
+export interface Bulk {
+  readonly direction: Direction
+  /** bytes in all, of both directions together */
+  readonly bytes: number
+  readonly connections: number
+  /** of so many of the ports */
+  readonly shares: number
+}
+
+/** Moves bytes over connections that are up, spread over the ports; returns the seconds it took. */
+export async function bulk(all: readonly number[], { direction, bytes, connections, shares }: Bulk): Promise<number> {
+  const ports = all.slice(0, shares)
+  const lines = await Promise.all(Array.from({ length: connections }, (_, i) => Line.open(portOf(ports, i))))
+  // Until each is known at the other end: what a connection costs is another case.
+  await Promise.all(lines.map((line) => line.run({ up: 1, down: 1 })))
+  const each = Math.ceil(bytes / connections / (direction === 'both' ? 2 : 1))
+  const job = { up: direction === 'down' ? 0 : each, down: direction === 'up' ? 0 : each }
+  const begun = performance.now()
+  await Promise.all(lines.map((line) => line.run(job)))
+  const seconds = (performance.now() - begun) / 1000
+  await Promise.all(lines.map((line) => line.close()))
+  return seconds
+}
+
+export interface Short {
+  readonly connections: number
+  readonly atOnce: number
+  /** seconds after which no further connection is begun */
+  readonly most: number
+}
+
+/** Connections of 2 KiB, each with an answer and its end, one after another or some at once; returns how many a second. */
+export async function short(port: number, { connections, atOnce, most }: Short): Promise<number> {
+  const begun = performance.now()
+  let started = 0
+  let done = 0
+  const work = async () => {
+    while (started < connections && performance.now() - begun < most * 1000) {
+      started++
+      await Line.once(port, { up: 2048, down: 0 })
+      done++
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, work))
+  return done / ((performance.now() - begun) / 1000)
+}
+
+/** ms from connect() to the first byte back, of connections that are made one after another with pauses between. */
+export async function firstBytes(port: number, count: number, pause: number, up = 1): Promise<number[]> {
+  const samples: number[] = []
+  for (let i = 0; i < count; i++) {
+    samples.push((await Line.once(port, { up, down: 0 })).firstByte)
+    if (pause > 0) await delay(pause)
+  }
+  return samples
+}
+
+/** {@link Line.once} as soon as somebody listens; ms since `begun`. Rejects after so many seconds. */
+export async function firstAnswer(port: number, begun: number, most = 60): Promise<Timing> {
+  for (;;) {
+    try {
+      await Line.once(port, { up: 1, down: 0 })
+      const now = performance.now() - begun
+      return { firstByte: now, total: now }
+    } catch (error) {
+      if (performance.now() - begun > most * 1000) throw error
+      await delay(2)
+    }
+  }
+}
+
+/** bytes a second that come down one connection, between so many ms after its begin and so many later. */
+export async function rateDown(port: number, host: string, warm: number, measured: number): Promise<number> {
+  const line = await Line.open(port, host)
+  try {
+    // Not waited for: it has no end. Its failure is seen in that nothing comes.
+    const ended = line.run({ up: 0, down: 2 ** 50 }).then(
+      () => new Error('the endless job ended'),
+      (error: Error) => error,
+    )
+    const failed = await Promise.race([ended, delay(warm, null)])
+    if (failed !== null) throw failed
+    const [before, begun] = [line.received, performance.now()]
+    const late = await Promise.race([ended, delay(measured, null)])
+    if (late !== null) throw late
+    return (line.received - before) / ((performance.now() - begun) / 1000)
+  } finally {
+    line.destroy()
+  }
+}
+
+const portOf = (ports: readonly number[], index: number): number => {
+  const port = ports[index % ports.length]
+  if (port === undefined) throw new Error('no port to connect to')
+  return port
+}
