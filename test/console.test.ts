@@ -155,6 +155,7 @@ withChromium('the console', () => {
       .getByText(/takes nothing more just now/)
       .waitFor()
     const rest = hashAll(socket)
+    socket.resume()
     await page.reached('kitchen', 'answering')
     await rest
     socket.end()
