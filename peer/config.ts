@@ -16,10 +16,13 @@ import { NAME_PATTERN } from '../shared/names.ts'
 
 const EnvironmentFile = v.strictObject({ version: v.literal(1), link: v.string() })
 const IdentityFile = v.strictObject({ version: v.literal(1), privateKey: v.string() })
+const wholeFrom = (least: number) => v.pipe(v.number(), v.safeInteger(), v.minValue(least))
 const ShareFile = v.strictObject({
   version: v.literal(1),
   target: v.string(),
-  maxConnections: v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(1))),
+  maxConnections: v.nullable(wholeFrom(1)),
+  /** Absent, too, in files from before there was such a thing. */
+  healthInterval: v.optional(wholeFrom(0)),
 })
 
 export interface ReservedShare {
@@ -27,6 +30,8 @@ export interface ReservedShare {
   readonly target: string
   /** TCP connections to the target at once; null: no bound */
   readonly maxConnections: number | null
+  /** seconds between looks at whether the target accepts connections, 0 for never; absent: LIMITS.healthInterval */
+  readonly healthInterval?: number | undefined
 }
 
 /** NEARPORT_HOME, else the platform's own folder for configuration. */
@@ -89,7 +94,8 @@ export class Config {
   async share(name: string): Promise<ReservedShare> {
     const share = await this.#read(join('shares', `${name}.json`), ShareFile)
     if (share === null) throw new NearportError('not-reserved-here', `"${name}" is not reserved in this environment`)
-    return { target: share.target, maxConnections: share.maxConnections }
+    const { version: _, ...reserved } = share
+    return reserved
   }
 
   async shares(): Promise<Map<string, ReservedShare>> {

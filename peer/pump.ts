@@ -4,6 +4,7 @@ import { deferred } from '../shared/deferred.ts'
 import type { ResetCode } from '../shared/frames.ts'
 import { LIMITS } from '../shared/limits.ts'
 import type { MuxStream } from '../shared/stream.ts'
+import { noteBuffer } from './garbage.ts'
 
 export interface PumpEnd {
   /** Bytes from the socket into the stream, and out of it. */
@@ -13,6 +14,12 @@ export interface PumpEnd {
   readonly reset: { readonly by: 'far' | 'near'; readonly code: string; readonly reason: string } | null
 }
 
+/** Bytes so far, of all connections that count into it: as in {@link PumpEnd}, but `received` is what the socket took. */
+export interface Traffic {
+  sent: number
+  received: number
+}
+
 /** How an error of the socket is told to the other side. */
 export type SocketErrorCode = (error: NodeJS.ErrnoException) => ResetCode
 
@@ -20,7 +27,12 @@ export type SocketErrorCode = (error: NodeJS.ErrnoException) => ResetCode
  * Joins the two until both directions have ended. The socket must have been made with `allowHalfOpen`, and may
  * still be connecting. Resolves, never rejects: how a connection ended is a result.
  */
-export async function pump(socket: Socket, stream: MuxStream, codeOf: SocketErrorCode): Promise<PumpEnd> {
+export async function pump(
+  socket: Socket,
+  stream: MuxStream,
+  codeOf: SocketErrorCode,
+  traffic: Traffic = { sent: 0, received: 0 },
+): Promise<PumpEnd> {
   socket.setNoDelay(true)
   socket.setKeepAlive(true, LIMITS.keepAlive)
   const [socketClosed, streamClosed] = [deferred<void>(), deferred<void>()]
@@ -31,9 +43,12 @@ export async function pump(socket: Socket, stream: MuxStream, codeOf: SocketErro
 
   stream.ondata = (bytes) => {
     received += bytes.length
+    noteBuffer(bytes.length)
     // The callback comes when the kernel took the bytes: only then is the other side given credit for more.
     socket.write(bytes, (error) => {
-      if (!error) stream.taken(bytes.length)
+      if (error) return
+      traffic.received += bytes.length
+      stream.taken(bytes.length)
     })
   }
   stream.onend = () => socket.end()
@@ -46,6 +61,8 @@ export async function pump(socket: Socket, stream: MuxStream, codeOf: SocketErro
 
   socket.on('data', (bytes) => {
     sent += bytes.length
+    noteBuffer(bytes.length)
+    traffic.sent += bytes.length
     if (!stream.write(bytes)) socket.pause()
   })
   const endInOrder = () => {

@@ -1,30 +1,67 @@
 /** The share side's TCP: it dials the target (the printer) for each stream, in order where the target takes few. */
-import { connect, type Socket } from 'node:net'
 import type { ResetCode } from '../shared/frames.ts'
 import { formatHostPort, type HostPort } from '../shared/hostport.ts'
 import { LIMITS } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
+import type { ShareStatus } from '../shared/status.ts'
 import type { MuxStream } from '../shared/stream.ts'
+import { dialCode, dialTarget } from './dial.ts'
+import { TargetHealth, type TargetHealthOptions } from './health.ts'
 import { type PumpEnd, pump } from './pump.ts'
 
+export interface TargetOptions extends TargetHealthOptions {
+  /** TCP connections to the target at once, or null for no bound. */
+  readonly maxConnections: number | null
+}
+
 export class Target {
+  /** The health of the target is another. */
+  onhealth: () => void = () => undefined
   readonly #name: string
   readonly #address: HostPort
   readonly #maxConnections: number
   readonly #log: Log
+  readonly #health: TargetHealth
+  readonly #began = performance.now()
+  /** Bytes of all connections so far: `received` is what the target took. */
+  readonly #traffic = { sent: 0, received: 0 }
   #connections = 0
+  #stopped = false
   #waiting: (() => void)[] = []
 
-  /** `maxConnections`: TCP connections to the target at once, or null for no bound. */
-  constructor(name: string, address: HostPort, maxConnections: number | null, log: Log) {
-    this.#name = name
-    this.#address = address
-    this.#maxConnections = maxConnections ?? Number.POSITIVE_INFINITY
-    this.#log = log
+  constructor(options: TargetOptions) {
+    this.#name = options.name
+    this.#address = options.address
+    this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY
+    this.#log = options.log
+    this.#health = new TargetHealth(options)
+    this.#health.onchange = () => this.onhealth()
+  }
+
+  /** To be called once it is served. */
+  start(): void {
+    if (this.#connections === 0 && !this.#stopped) this.#health.start()
+  }
+
+  /** Looks at the target no more. Connections go on. */
+  stop(): void {
+    this.#stopped = true
+    this.#health.pause()
+  }
+
+  status(): ShareStatus {
+    return {
+      health: this.#health.current,
+      streams: this.#connections,
+      queued: this.#waiting.length,
+      toTarget: this.#traffic.received,
+      fromTarget: this.#traffic.sent,
+      servedMs: Math.round(performance.now() - this.#began),
+    }
   }
 
   /** Takes a stream the access side opened. */
-  readonly accept = (stream: MuxStream): void => {
+  accept(stream: MuxStream): void {
     if (this.#connections < this.#maxConnections) {
       this.#serve(stream)
     } else if (this.#waiting.length >= LIMITS.queuedStreams) {
@@ -57,27 +94,25 @@ export class Target {
   }
 
   #serve(stream: MuxStream): void {
+    this.#health.pause()
     this.#connections++
-    const socket = this.#dial()
-    pump(socket, stream, codeOf).then((end) => {
+    const socket = dialTarget(this.#address)
+    let connected = false
+    socket.once('connect', () => {
+      connected = true
+      this.#health.record(null)
+    })
+    socket.once('error', (error) => {
+      if (!connected) this.#health.record(error)
+    })
+    pump(socket, stream, codeOf, this.#traffic).then((end) => {
       this.#report(end)
     })
     socket.once('close', () => {
       this.#connections--
       this.#waiting.shift()?.()
+      if (this.#connections === 0 && !this.#stopped) this.#health.resume()
     })
-  }
-
-  #dial(): Socket {
-    const socket = connect({ ...this.#address, allowHalfOpen: true })
-    const deadline = setTimeout(() => {
-      const seconds = LIMITS.dialDeadline / 1000
-      const error = new Error(`${formatHostPort(this.#address)} did not answer within ${seconds} s`)
-      socket.destroy(Object.assign(error, { code: 'ETIMEDOUT', syscall: 'connect' }))
-    }, LIMITS.dialDeadline)
-    const answered = () => clearTimeout(deadline)
-    socket.once('connect', answered).once('close', answered)
-    return socket
   }
 
   #report({ sent, received, reset }: PumpEnd): void {
@@ -89,15 +124,5 @@ export class Target {
 
 /** What a socket error means to the other side. */
 function codeOf(error: NodeJS.ErrnoException): ResetCode {
-  switch (error.code) {
-    case 'ECONNREFUSED':
-      return 'target-refused'
-    case 'ETIMEDOUT':
-      return 'target-timeout'
-    case 'ECONNRESET':
-    case 'EPIPE':
-      return 'peer-reset'
-    default:
-      return 'target-unreachable'
-  }
+  return error.code === 'ECONNRESET' || error.code === 'EPIPE' ? 'peer-reset' : dialCode(error)
 }

@@ -7,6 +7,7 @@ import type { Link } from './link.ts'
 import type { Presence } from './messages.ts'
 import type { Mux } from './mux.ts'
 import type { PeerNode } from './node.ts'
+import type { PeerStatus } from './status.ts'
 import type { MuxStream } from './stream.ts'
 
 interface AccessedName {
@@ -68,6 +69,19 @@ export class Access {
   /** The connection under the link to who serves a name, for its statistics; null while there is none. */
   connection(name: string): RTCPeerConnection | null {
     return this.#names.get(name)?.far?.connection ?? null
+  }
+
+  /**
+   * Keeps a link up to the process `peer` of `owner` (as signaling names them), and tells what it says of itself: null
+   * now and whenever there is no link, then the same object again each time it has changed. One follower for each
+   * peer: a second replaces the first. Returns what ends it; the link goes on, but is not made again for this.
+   */
+  follow(peer: string, owner: string, onstatus: (status: PeerStatus | null) => void): () => void {
+    const unfollow = this.#peer(peer, owner).follow(onstatus)
+    return () => {
+      unfollow()
+      this.#forgetUnused()
+    }
   }
 
   /** Ends every link. */

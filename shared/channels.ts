@@ -3,11 +3,12 @@
  * access side announces them by their number, the share side answers.
  */
 import type { ControlMessage } from './control.ts'
-import { messageBytes } from './engine.ts'
+import { type Engine, messageBytes } from './engine.ts'
 import { asNearportError, type ErrorCode, NearportError } from './errors.ts'
+import type { Carrier } from './lane.ts'
 import { LIMITS } from './limits.ts'
 import type { Mux } from './mux.ts'
-import { type Carrier, Scheduler } from './scheduler.ts'
+import { Scheduler } from './scheduler.ts'
 import type { Carriage, Tunnel } from './tunnel.ts'
 
 export interface ChannelsOwner {
@@ -27,12 +28,15 @@ interface ShareChannel {
   deadline?: ReturnType<typeof setTimeout>
 }
 
-/** A data channel as the scheduler sees it. */
-function carrier(channel: RTCDataChannel): Carrier {
+/** A data channel as the scheduler sees it. `onsend` is told the bytes of each message. */
+function carrier(channel: RTCDataChannel, copies: boolean, onsend: (bytes: number) => void): Carrier {
   const view: Carrier = {
+    copies,
     // A channel that closes under a message is reported by onclose; some engines throw on top of that.
     send: (message) => {
-      if (channel.readyState === 'open') channel.send(message as Uint8Array<ArrayBuffer>)
+      if (channel.readyState !== 'open') return
+      onsend(message.length)
+      channel.send(message as Uint8Array<ArrayBuffer>)
     },
     get bufferedAmount() {
       return channel.readyState === 'open' ? channel.bufferedAmount : 0
@@ -50,16 +54,19 @@ function carrier(channel: RTCDataChannel): Carrier {
 }
 
 export class Channels implements Carriage {
+  /** of all share channels so far, both ways */
+  bytes = 0
   readonly #owner: ChannelsOwner
+  readonly #copies: boolean
   readonly #scheduler: Scheduler
   readonly #channels = new Map<number, ShareChannel>()
   #tunnel: Tunnel | null = null
   #lastId = 0
 
-  /** `highWater`: see Scheduler. */
-  constructor(owner: ChannelsOwner, highWater: number) {
+  constructor(owner: ChannelsOwner, engine: Engine) {
     this.#owner = owner
-    this.#scheduler = new Scheduler(highWater)
+    this.#copies = engine.copies
+    this.#scheduler = new Scheduler(engine.highWater)
   }
 
   /** The link is proven: it carries this tunnel from now on. */
@@ -121,7 +128,7 @@ export class Channels implements Carriage {
   #make(id: number, name: string, mux: Mux, resume: boolean): ShareChannel {
     const channel = this.#owner.pc.createDataChannel(name, { negotiated: true, id, ordered: true })
     channel.binaryType = 'arraybuffer'
-    mux.attach(this.#scheduler.addLane(carrier(channel)), resume)
+    mux.attach(this.#scheduler.addLane(carrier(channel, this.#copies, (bytes) => this.#count(bytes))), resume)
     channel.onmessage = (event) => this.#receiveMessage(mux, event.data)
     channel.onclose = () => this.#receiveClose(id, name)
     const share: ShareChannel = { channel, mux }
@@ -129,11 +136,16 @@ export class Channels implements Carriage {
     return share
   }
 
+  #count(bytes: number): void {
+    this.bytes += bytes
+  }
+
   #receiveMessage(mux: Mux, data: unknown): void {
     this.#owner.heard()
     try {
       const bytes = messageBytes(data)
       if (bytes === null) throw new NearportError('frame-malformed', 'the other side sent text on a share channel')
+      this.#count(bytes.length)
       mux.receive(bytes)
     } catch (error) {
       this.#owner.fail(asNearportError(error))

@@ -5,8 +5,10 @@ import { type ErrorCode, isErrorCode, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { ID_PATTERN, NAME_PATTERN } from './names.ts'
 import { base64url, message, parseJson, textOf } from './schema.ts'
+import { LinkSchema, ShareStatusSchema } from './status.ts'
 
 const Channel = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LIMITS.sharesPerTunnel))
+const Name = v.pipe(v.string(), v.regex(NAME_PATTERN))
 const Id = v.pipe(v.string(), v.regex(ID_PATTERN))
 const Code = v.custom<ErrorCode>(isErrorCode)
 const Text = v.pipe(v.string(), v.maxLength(500))
@@ -27,12 +29,18 @@ const ControlMessageSchema = v.variant('type', [
    * access → share: I made data channel `channel` (negotiated, ordered) for this name; make yours. `resume`: it takes
    * the place of the channel with this number on the link before.
    */
-  message('open', { channel: Channel, name: v.pipe(v.string(), v.regex(NAME_PATTERN)), resume: v.boolean() }),
+  message('open', { channel: Channel, name: Name, resume: v.boolean() }),
   message('opened', { channel: Channel }),
   /** share → access: the name of this channel is not served here, or no longer. */
   message('closed', { channel: Channel, code: Code, message: Text }),
   /** The link ends, on purpose. */
   message('bye', { code: Code, message: Text }),
+  /** access → share: tell me of your names and links, now and at each change. */
+  message('follow', {}),
+  /** share → access: what there is of a name that is served here; null: it is served no longer. */
+  message('status', { name: Name, status: v.nullable(ShareStatusSchema) }),
+  /** share → access: the link to this access process; null: it is over. */
+  message('link', { peer: Id, link: v.nullable(LinkSchema) }),
   message('ping', {}),
   message('pong', {}),
 ])

@@ -10,6 +10,9 @@ export type Bytes = Uint8Array<ArrayBuffer>
 export const NETWORK_KEY_BYTES = 32
 export const NONCE_BYTES = 32
 const GCM_IV_BYTES = 12
+const GCM_TAG_BYTES = 16
+/** What a sealed message is longer by. */
+export const SEAL_BYTES = GCM_IV_BYTES + GCM_TAG_BYTES
 
 export const randomBytes = (length: number): Bytes => crypto.getRandomValues(new Uint8Array(length))
 
@@ -148,6 +151,11 @@ export function admissionTranscript(nonce: Bytes, peer: string, identity: string
 /** What is authenticated with a sealed signal: nobody can move it to another session, peer, direction or place. */
 export function signalContext(session: string, from: string, to: string, sequence: number): Bytes {
   return lengthPrefixed('nearport/1 signal', session, from, to, String(sequence))
+}
+
+/** What is authenticated with a sealed health: it is that of this name, as served by this process. */
+export function healthContext(name: string, peer: string): Bytes {
+  return lengthPrefixed('nearport/1 health', name, peer)
 }
 
 /** The first 8 characters of an identity: enough to tell environments apart in a log. */

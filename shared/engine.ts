@@ -25,6 +25,8 @@ export interface Engine {
   readonly wrtc: Wrtc
   /** Bytes buffered in the engine, over all channels of a link, above which no more is given to it. */
   readonly highWater: number
+  /** A channel's `send` copies: the memory it was given may be changed when it returns. */
+  readonly copies: boolean
   /** The selected pair, or null before one is selected and after the connection closed. */
   selectedPair(connection: RTCPeerConnection): Promise<CandidatePair | null>
   /** Closes what is still open and releases what the engine holds for the whole process; idempotent. */

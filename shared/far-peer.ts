@@ -3,10 +3,12 @@ import { nanoid } from 'nanoid'
 import { Backoff } from './backoff.ts'
 import { shortIdentity } from './crypto.ts'
 import { type ErrorCode, explained, NearportError } from './errors.ts'
+import { FarStatus } from './far-status.ts'
 import { LIMITS } from './limits.ts'
 import { Link } from './link.ts'
 import type { Mux } from './mux.ts'
 import type { PeerNode } from './node.ts'
+import type { PeerStatus } from './status.ts'
 import { Tunnel } from './tunnel.ts'
 
 const ABOUT_THE_NAME: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['name-offline', 'displaced', 'too-many-shares'])
@@ -28,6 +30,10 @@ export class FarPeer {
   #attempts = 0
   #retry: ReturnType<typeof setTimeout> | undefined
   #wanted = true
+  /** Who follows its status, if anybody does. */
+  #onstatus: ((status: PeerStatus | null) => void) | null = null
+  /** What it says of itself on this link; null where it is not asked. */
+  #status: FarStatus | null = null
 
   /** `sessions`: where the signals for a link are looked up by session id. */
   constructor(node: PeerNode, peer: string, owner: string, sessions: Map<string, Link>) {
@@ -49,7 +55,7 @@ export class FarPeer {
 
   /** Nothing waits for it any more. */
   get idle(): boolean {
-    return this.#link === null && (this.#tunnel === null || this.#tunnel.streams === 0)
+    return this.#link === null && this.#onstatus === null && (this.#tunnel === null || this.#tunnel.streams === 0)
   }
 
   /** Keeps the link and the channel of this name up from now on. */
@@ -66,9 +72,21 @@ export class FarPeer {
   /** The signaling server no longer has this peer: a link that is up goes on, but no new one is tried. */
   lose(name: string): void {
     this.#names.delete(name)
-    if (this.#names.size > 0) return
-    this.#wanted = false
-    clearTimeout(this.#retry)
+    this.#giveUpUnwanted()
+  }
+
+  /** See Access.follow. */
+  follow(onstatus: (status: PeerStatus | null) => void): () => void {
+    this.#wanted = true
+    this.#onstatus = onstatus
+    onstatus(this.#status)
+    this.#connect()
+    this.#ask()
+    return () => {
+      if (this.#onstatus !== onstatus) return
+      this.#onstatus = null
+      this.#giveUpUnwanted()
+    }
   }
 
   /**
@@ -107,6 +125,23 @@ export class FarPeer {
     clearTimeout(this.#retry)
     await this.#link?.close(reason)
     this.#tunnel?.close(reason)
+  }
+
+  #giveUpUnwanted(): void {
+    if (this.#names.size > 0 || this.#onstatus !== null) return
+    this.#wanted = false
+    clearTimeout(this.#retry)
+  }
+
+  /** Once for each link. */
+  #ask(): void {
+    if (this.#link === null || this.#onstatus === null || this.#status !== null) return
+    const status = new FarStatus()
+    this.#status = status
+    this.#link.follow((news) => {
+      status.receive(news)
+      this.#onstatus?.(status)
+    })
   }
 
   #ensureTunnel(): Tunnel {
@@ -157,11 +192,14 @@ export class FarPeer {
       () => undefined,
     )
     link.closed.then((reason) => this.#ended(session, reason))
+    this.#ask()
   }
 
   #ended(session: string, reason: NearportError): void {
     const { log, signaling } = this.#node
     this.#link = null
+    this.#status = null
+    this.#onstatus?.(null)
     this.#sessions.delete(session)
     signaling.end(session)
     this.#tunnel?.failUnopened(reason)
@@ -171,6 +209,7 @@ export class FarPeer {
     log[reason.code === 'shutting-down' ? 'info' : 'warn'](fields, 'link closed')
     if (wait === null) return
     this.#retry = setTimeout(() => {
+      this.#connect()
       for (const name of this.#names) this.keep(name)
     }, wait)
   }

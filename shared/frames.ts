@@ -6,13 +6,23 @@
  *
  * `docs/protocol.md` gives every byte, and `test/frames.test.ts` pins them. Stream offsets count the bytes of one
  * direction of a stream from 0, as in QUIC (RFC 9000 section 2.2), so that a stream can go on on another channel.
- * Type 8 is kept for PING.
  */
 import { NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { textOf } from './schema.ts'
 
-export const FrameType = { OPEN: 1, DATA: 2, CREDIT: 3, FIN: 4, RESET: 5, ACK: 6, RESUME: 7, SYNC: 9 } as const
+export const FrameType = {
+  OPEN: 1,
+  DATA: 2,
+  CREDIT: 3,
+  FIN: 4,
+  RESET: 5,
+  ACK: 6,
+  RESUME: 7,
+  PING: 8,
+  SYNC: 9,
+  ARRIVED: 10,
+} as const
 
 /** Why a stream was reset, as the wire has it: a number is never given a new meaning. */
 export const RESET_CODES = {
@@ -49,6 +59,10 @@ export type Frame =
    * `last`: the highest stream number its sender has seen or used. Its own stream is 0.
    */
   | { readonly type: 'SYNC'; readonly stream: 0; readonly last: number; readonly streams: number }
+  /** Say at once how much has arrived. */
+  | { readonly type: 'PING'; readonly stream: 0 }
+  /** `bytes` of messages, of all kinds of frames, have arrived on this channel. */
+  | { readonly type: 'ARRIVED'; readonly stream: 0; readonly bytes: number }
 
 /** How far the receiver of a stream got: send again from `received` on. */
 export interface ResumeFrame {
@@ -71,6 +85,8 @@ const CREDIT_BYTES = OFFSET_BYTES + 4
 const CODE_BYTES = 2
 const RESUME_BYTES = OFFSET_BYTES + CREDIT_BYTES + 1
 const SYNC_BYTES = 8
+/** Those that are about the channel itself. */
+const OF_STREAM_0: ReadonlySet<number> = new Set([FrameType.PING, FrameType.SYNC, FrameType.ARRIVED])
 const FLAG_FIN = 1
 const FLAG_RESET = 2
 
@@ -153,6 +169,13 @@ export function encodeFrame(frame: Frame): Uint8Array {
       view.setUint32(HEADER_BYTES + 4, frame.streams)
       return bytes
     }
+    case 'PING':
+      return header(FrameType.PING, 0, 0).bytes
+    case 'ARRIVED': {
+      const { bytes, view } = header(FrameType.ARRIVED, 0, OFFSET_BYTES)
+      setOffset(view, HEADER_BYTES, frame.bytes)
+      return bytes
+    }
   }
 }
 
@@ -179,7 +202,7 @@ export function* decodeFrames(message: Uint8Array): Generator<Frame, void, undef
     const body = at + HEADER_BYTES
     at = body + length
     if (at > message.length) malformed('a frame that is longer than its message')
-    if ((stream === 0) !== (type === FrameType.SYNC)) malformed(`a frame of type ${type} for stream ${stream}`)
+    if ((stream === 0) !== OF_STREAM_0.has(type)) malformed(`a frame of type ${type} for stream ${stream}`)
     yield decodeBody(type, stream, view, message.subarray(body, at), body)
   }
 }
@@ -207,6 +230,12 @@ function decodeBody(type: number, stream: number, view: DataView, body: Uint8Arr
     case FrameType.SYNC:
       if (body.length !== SYNC_BYTES) malformed('a SYNC of another length')
       return { type: 'SYNC', stream: 0, last: view.getUint32(at), streams: view.getUint32(at + 4) }
+    case FrameType.PING:
+      if (body.length !== 0) malformed('a PING with a body')
+      return { type: 'PING', stream: 0 }
+    case FrameType.ARRIVED:
+      if (body.length !== OFFSET_BYTES) malformed('an ARRIVED of another length')
+      return { type: 'ARRIVED', stream: 0, bytes: getOffset(view, at) }
     default:
       return malformed(`a frame of type ${type}`)
   }

@@ -49,6 +49,12 @@ export const LIMITS = {
   reconnectMost: 15 * SECOND,
   /** ms. As reconnectMost, while connections wait for the link. */
   reconnectHeld: 3 * SECOND,
+  /** bytes of a health before it is sealed: the longest has 100; all have as many, so that the length tells nothing. */
+  healthBytes: 128,
+  /** ms between sealed healths of a name that has not changed: their age then tells whether they are of now. */
+  healthRefresh: 60 * SECOND,
+  /** ms from the sealing of a health after which it says nothing: two refreshes lost, and clocks that differ a minute. */
+  healthStale: 180 * SECOND,
   /** ms a server waits, when stopped, for its connections to close. */
   stopDeadline: 2 * SECOND,
 
@@ -83,10 +89,16 @@ export const LIMITS = {
   controlBacklogBytes: 64 * KIB,
   /** bytes of one control message. */
   controlMessageBytes: 4 * KIB,
+  /** ms between looks at what has changed for those who follow the status of a share peer; none while nobody does. */
+  statusInterval: SECOND,
+  /** bytes queued on the control channel above which no status is added: pongs wait behind it. */
+  statusBacklogBytes: 16 * KIB,
   /** characters of one session description, and candidates of one negotiation: what engines make is a tenth of it. */
   sdpChars: 16 * KIB,
   /** candidates accepted in one negotiation; a host with many interfaces sends about 20. */
   candidatesPerLink: 64,
+  /** datagrams kept that come on a path before this side has seen that there is one: a greeting is one, or two. */
+  earlyDatagrams: 4,
   /** offers remembered so that a replayed one is refused without answering it. */
   rememberedSessions: 10_000,
 
@@ -98,6 +110,20 @@ export const LIMITS = {
   // ── mux ────────────────────────────────────────────────────────────────────────────────────────────────────────
   /** bytes of one data-channel message: the largest werift takes, and what RFC 8841 section 6 sets when SDP is silent. */
   messageBytes: 64 * KIB,
+  /** bytes of messages that arrived, over all channels of a link, after which the other side is told: a quarter of the least flight. */
+  arrivedEvery: 32 * KIB,
+  /** bytes a link has on its way before it knows its path: as much as one stream may send without credit. */
+  flightFirst: 256 * KIB,
+  /** bytes a link may always have on its way: two messages, as one of them arrives while the next one leaves. */
+  flightLeast: 128 * KIB,
+  /** bytes a link may have on its way: 80 MB/s at 50 ms, and what native buffers at most. */
+  flightMost: 8 * MIB,
+  /** ms of sending beyond two round trips that may be on the way: the processes at both ends are not woken at once. */
+  flightSlack: 20,
+  /** ms after which the round trip is measured again when little is on its way. */
+  roundTripIdle: SECOND,
+  /** ms after which what is on its way is let run out, which takes a round trip, to measure it: 1 % at 100 ms. */
+  roundTripBusy: 10 * SECOND,
   /** bytes a message must have left to be added to: OPEN, CREDIT and the longest RESET of one stream together. */
   messageReserve: 512,
   /** bytes a stream may send before any credit: a receipt with a logo fits, and 1,000 stalled ones stay bearable. */
@@ -118,6 +144,14 @@ export const LIMITS = {
   // ── pump ───────────────────────────────────────────────────────────────────────────────────────────────────────
   /** ms to connect to a target: a printer on a LAN answers in a few, one that is off never does. */
   dialDeadline: 10 * SECOND,
+  /** ms. See --health-interval; many printers take one connection, and some print or log an empty one. */
+  healthInterval: 60 * SECOND,
+  /** ms. A day: the most for --health-interval. */
+  healthIntervalMost: 86_400 * SECOND,
+  /** ms between looks at a target that is down, if --health-interval is longer: who switches it on wants to see that. */
+  healthRetry: 15 * SECOND,
+  /** ms a target has to close the connection of a look: a round trip on a LAN, and a slow printer. */
+  healthClose: SECOND,
   /** streams of one share that wait for a free place under --max-connections. */
   queuedStreams: 128,
   /** ms of silence after which TCP asks whether the program's host still lives (RFC 9293 section 3.8.4). */

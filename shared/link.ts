@@ -10,12 +10,15 @@ import { deferred } from './deferred.ts'
 import type { Engine } from './engine.ts'
 import { asNearportError, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
+import { type Follower, LinkStatus, type StatusNews } from './link-status.ts'
+import { Liveness } from './liveness.ts'
 import type { Log } from './log.ts'
 import { PROTOCOL_VERSION } from './messages.ts'
 import type { NatReport } from './nat.ts'
 import { Negotiation } from './negotiation.ts'
 import { prove, type Role, transcript, verify } from './proof.ts'
 import { fingerprint } from './sdp.ts'
+import { type LinkView, pathType } from './status.ts'
 import type { Tunnel, TunnelRequest } from './tunnel.ts'
 
 export interface LinkOptions {
@@ -35,6 +38,8 @@ export interface LinkOptions {
   readonly asks: TunnelRequest | null
   /** The tunnel that is asked for, once both sides have proven themselves. Throws when it is closed. */
   readonly tunnel: (request: TunnelRequest) => Tunnel
+  /** Share side: the other side wants to be told of the status from now on. */
+  readonly onfollow?: (follower: Follower) => void
   /** See NegotiationOptions. */
   readonly nat?: (() => Promise<NatReport | null>) | undefined
   readonly log: Log
@@ -49,20 +54,21 @@ export class Link {
   readonly #options: LinkOptions
   readonly #negotiation: Negotiation
   readonly #channels: Channels
+  readonly #liveness: Liveness
+  readonly #status: LinkStatus
   readonly #connected = deferred<void>()
   readonly #ready = deferred<void>()
   readonly #closed = deferred<NearportError>()
   readonly #gone = deferred<void>()
   readonly #nonce = toBase64Url(randomBytes(NONCE_BYTES))
   readonly #deadline: ReturnType<typeof setTimeout>
-  #pinger: ReturnType<typeof setInterval> | undefined
   #proofDeadline: ReturnType<typeof setTimeout> | undefined
   #control: Promise<void> = this.#connected.promise
   #step: 'hello' | 'proof' | 'ready' | 'closed' = 'hello'
   #transcript: Bytes | null = null
   #request: TunnelRequest | null = null
-  #lastHeard = performance.now()
-  #lastPing = performance.now()
+  #tunnel: Tunnel | null = null
+  #path: LinkView['path'] = null
 
   constructor(options: LinkOptions) {
     this.#options = options
@@ -79,17 +85,19 @@ export class Link {
       self: self.peer,
       remote: remote.peer,
     })
-    this.#channels = new Channels(
-      {
-        role,
-        pc: this.#negotiation.pc,
-        send: (control) => this.#send(control),
-        heard: () => this.#heard(),
-        answers: () => this.answers(),
-        fail: (reason) => this.#cutOff(reason),
-      },
-      engine.highWater,
-    )
+    const owner = {
+      role,
+      pc: this.#negotiation.pc,
+      closed: this.closed,
+      send: (control: ControlMessage) => this.#send(control),
+      buffered: () => this.#negotiation.buffered,
+      heard: () => this.#liveness.heard(),
+      answers: () => this.answers(),
+      fail: (reason: NearportError) => this.#cutOff(reason),
+    }
+    this.#liveness = new Liveness(owner)
+    this.#status = new LinkStatus(owner, options.onfollow)
+    this.#channels = new Channels(owner, engine)
     this.#negotiation.onconnect = () => this.#connect()
     this.#negotiation.onmessage = (bytes) => this.#queue(bytes)
     this.#negotiation.onclose = (reason) => this.#end(reason)
@@ -105,20 +113,21 @@ export class Link {
     this.#negotiation.receiveSignal(box)
   }
 
-  /** False, and the link is lost, if nothing comes from the other side within LIMITS.probeDeadline. */
+  /** Access side: what the other side says of itself, from now on. To be called once. */
+  follow(onnews: (news: StatusNews) => void): void {
+    this.#status.follow(onnews)
+  }
+
+  /** What there is of a link that is ready; null if it is not. */
+  view(): LinkView | null {
+    if (this.#step !== 'ready' || this.#tunnel === null) return null
+    const [{ roundTripMs }, { streams }, { bytes }] = [this.#liveness, this.#tunnel, this.#channels]
+    return { ...this.#options.remote, path: this.#path, roundTripMs, streams, bytes }
+  }
+
+  /** See Liveness; false, too, for a link that is not ready. */
   async answers(): Promise<boolean> {
-    if (this.#step !== 'ready') return false
-    const asked = performance.now()
-    this.#send({ type: 'ping' })
-    let timer: ReturnType<typeof setTimeout> | undefined
-    const deadline = new Promise((resolve) => {
-      timer = setTimeout(resolve, LIMITS.probeDeadline)
-    })
-    await Promise.race([deadline, this.closed])
-    clearTimeout(timer)
-    if (this.#lastHeard >= asked) return true
-    this.#cutOff(new NearportError('link-lost', 'the other side does not answer'))
-    return false
+    return this.#step === 'ready' && this.#liveness.answers()
   }
 
   /** The server ended the negotiation; a link that is up already does not need it. */
@@ -166,13 +175,9 @@ export class Link {
     this.#negotiation.send(encodeControl(control))
   }
 
-  #heard(): void {
-    this.#lastHeard = performance.now()
-  }
-
   /** Control messages are handled one after another: proving takes a while, and what follows a proof relies on it. */
   #queue(bytes: Uint8Array): void {
-    this.#heard()
+    this.#liveness.heard()
     this.#control = this.#control
       .then(() => (this.#step === 'closed' ? undefined : this.#receive(parseControl(bytes))))
       .catch((error) => this.#cutOff(asNearportError(error)))
@@ -187,11 +192,11 @@ export class Link {
       await this.#receiveProof(control)
     } else if (this.#step !== 'ready' || control.type === 'hello' || control.type === 'proof') {
       throw new NearportError('message-malformed', `the other side sent "${control.type}" before or after its time`)
-    } else if (control.type === 'ping') {
-      // Whoever pings and reads no answer must not fill our memory with them.
-      if (this.#negotiation.buffered > LIMITS.controlBacklogBytes) throw unread()
-      this.#send({ type: 'pong' })
-    } else if (control.type !== 'pong') {
+    } else if (control.type === 'ping' || control.type === 'pong') {
+      this.#liveness.receive(control)
+    } else if (control.type === 'follow' || control.type === 'status' || control.type === 'link') {
+      this.#status.receive(control)
+    } else {
       this.#channels.receive(control)
     }
   }
@@ -241,9 +246,11 @@ export class Link {
     this.#step = 'ready'
     clearTimeout(this.#deadline)
     clearTimeout(this.#proofDeadline)
-    this.#pinger = setInterval(() => this.#checkLiveness(), LIMITS.linkCheck)
+    this.#tunnel = tunnel
     const waiting = tunnel.streams
     this.#channels.begin(tunnel)
+    this.#liveness.start()
+    this.#status.begin()
     this.#ready.resolve()
     this.#logReady(waiting).catch((error) =>
       this.#options.log.warn({ error: asNearportError(error).message }, 'path unknown'),
@@ -254,24 +261,12 @@ export class Link {
   async #logReady(waiting: number): Promise<void> {
     const { engine, remote, log } = this.#options
     const pair = await engine.selectedPair(this.#negotiation.pc)
+    this.#path = pair && pathType(pair)
     const path =
       pair &&
       `${pair.local.type} ${pair.local.address}:${pair.local.port} to ${pair.remote.type} ${pair.remote.address}:${pair.remote.port}`
     const fields = { peer: remote.peer, owner: shortIdentity(remote.identity), engine: engine.name, path }
     log.info(waiting > 0 ? { ...fields, resumed: waiting } : fields, 'link ready')
-  }
-
-  #checkLiveness(): void {
-    const silence = performance.now() - this.#lastHeard
-    if (silence >= LIMITS.linkSilence) {
-      this.#cutOff(
-        new NearportError('link-lost', `nothing came from the other side for ${Math.round(silence / 1000)} s`),
-      )
-    } else if (performance.now() - this.#lastPing >= LIMITS.linkPing) {
-      // Busy or not: of a slow path it may be all that the sender of a job hears, whose own pings wait behind it.
-      this.#lastPing = performance.now()
-      this.#send({ type: 'ping' })
-    }
   }
 
   /** The other side knows, or cannot be told. */
@@ -285,7 +280,7 @@ export class Link {
     this.#step = 'closed'
     clearTimeout(this.#deadline)
     clearTimeout(this.#proofDeadline)
-    clearInterval(this.#pinger)
+    this.#liveness.stop()
     this.#channels.close(reason)
     this.#connected.reject(reason)
     this.#ready.reject(reason)
@@ -293,7 +288,6 @@ export class Link {
   }
 }
 
-const unread = () => new NearportError('rate-limited', 'the other side pings, and does not read the answers')
 const unproven = () => new NearportError('proof-timeout', `no proof came within ${LIMITS.proofDeadline / 1000} s`)
 
 /** What fits a control message. */

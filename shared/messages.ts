@@ -3,13 +3,14 @@
  * schema both sides parse what arrives with.
  */
 import * as v from 'valibot'
+import { SEAL_BYTES } from './crypto.ts'
 import { type ErrorCode, isErrorCode, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { ID_PATTERN, NAME_PATTERN } from './names.ts'
 import { base64url, message, parseJson } from './schema.ts'
 
 /** Raised with every change that an older peer or server would misread. */
-export const PROTOCOL_VERSION = 1
+export const PROTOCOL_VERSION = 2
 
 const Name = v.pipe(v.string(), v.regex(NAME_PATTERN))
 const Id = v.pipe(v.string(), v.regex(ID_PATTERN))
@@ -17,6 +18,7 @@ const Request = v.pipe(v.number(), v.safeInteger(), v.minValue(1))
 /** An Ed25519 public key; elsewhere the same length serves nonces and proofs. */
 const Bytes32 = base64url(32)
 const Box = v.pipe(v.string(), v.maxLength(LIMITS.signalingMessageBytes), v.regex(/^[A-Za-z0-9_-]+$/))
+const HealthBox = base64url(LIMITS.healthBytes + SEAL_BYTES)
 const Mode = v.literal('tcpTunnel')
 
 const ClientMessageSchema = v.variant('type', [
@@ -36,6 +38,8 @@ const ClientMessageSchema = v.variant('type', [
   /** The first signal of a session opens it, between the sender and `to`; only these two can use it afterwards. */
   message('signal', { session: Id, to: Id, box: Box }),
   message('end', { session: Id }),
+  /** The newest health of a name that this connection serves, for `shares`. There is no answer. */
+  message('health', { name: Name, box: HealthBox }),
   message('ping', {}),
 ])
 
@@ -49,6 +53,10 @@ const ListedShare = v.strictObject({
   mode: Mode,
   /** The identity that reserved or serves it. */
   owner: Bytes32,
+  /** The peer that serves it; null offline. */
+  peer: v.nullable(Id),
+  /** The last that this peer has told of its target, sealed; null before. */
+  health: v.nullable(HealthBox),
 })
 
 /** What is known of a name now. */
@@ -93,6 +101,8 @@ export type ShareChange = v.InferOutput<typeof ShareChange>
 export type PeerChange = v.InferOutput<typeof PeerChange>
 export type Changes = Extract<ServerMessage, { type: 'changes' }>
 export type Presence = Extract<ServerMessage, { type: 'presence' }>
+export type SignalMessage = Extract<ServerMessage, { type: 'signal' }>
+export type EndedMessage = Extract<ServerMessage, { type: 'ended' }>
 
 const malformedFrom = (sender: string) => (what: string, cause?: unknown) =>
   new NearportError('message-malformed', `${sender} sent a message that ${what}`, { cause })

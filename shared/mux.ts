@@ -7,8 +7,8 @@ import { concat } from './bytes.ts'
 import { deferred } from './deferred.ts'
 import { NearportError } from './errors.ts'
 import { decodeFrames, encodeFrame, type Frame, type ResetCode, type ResumeFrame } from './frames.ts'
+import type { Lane, MessageWriter, Source } from './lane.ts'
 import { LIMITS } from './limits.ts'
-import type { Lane, MessageWriter, Source } from './scheduler.ts'
 import { MuxStream, type StreamFrame, type StreamOwner } from './stream.ts'
 import type { WindowBudget } from './window-budget.ts'
 
@@ -104,6 +104,7 @@ export class Mux implements StreamOwner {
     if (message.length > LIMITS.messageBytes) {
       throw new NearportError('frame-malformed', `the other side sent a message of ${message.length} bytes`)
     }
+    this.#lane?.received(message.length)
     if (!this.#synced) {
       this.#receiveSync(message)
       return
@@ -111,6 +112,8 @@ export class Mux implements StreamOwner {
     for (const frame of decodeFrames(message)) {
       if (this.#closed !== null) return
       if (frame.type === 'OPEN') this.#receiveOpen(frame.stream)
+      else if (frame.type === 'PING') this.#lane?.answer()
+      else if (frame.type === 'ARRIVED') this.#receiveArrived(frame.bytes)
       else if (frame.type === 'SYNC' || frame.type === 'RESUME') throw malformed(`a ${frame.type} out of its place`)
       else this.#receiveOther(frame)
     }
@@ -193,6 +196,11 @@ export class Mux implements StreamOwner {
       return
     }
     this.#accept(this.#add(id, false))
+  }
+
+  #receiveArrived(bytes: number): void {
+    const wrong = this.#lane?.arrived(bytes) ?? null
+    if (wrong !== null) throw malformed(`says it ${wrong}`)
   }
 
   #receiveOther(frame: StreamFrame): void {

@@ -4,8 +4,8 @@
  */
 import { ByteQueue } from './byte-queue.ts'
 import { DATA_OVERHEAD, encodeDataHeader, encodeFrame } from './frames.ts'
+import type { MessageWriter } from './lane.ts'
 import { LIMITS } from './limits.ts'
-import type { MessageWriter } from './scheduler.ts'
 
 export class Outgoing {
   readonly #id: number

@@ -1,89 +1,12 @@
 /**
  * Decides what a link sends next. All channels of a connection share one send queue and one congestion window, so
  * fairness has to be decided before bytes enter the engine: deficit round robin (Shreedhar and Varghese, 1995) over
- * the streams of all shares, frames that carry no data first, and little buffered in the engine.
+ * the streams of all shares, frames that carry no data first, and little buffered in the engine and on the way.
  */
-import { concat } from './bytes.ts'
+import { Flight } from './flight.ts'
+import { encodeFrame } from './frames.ts'
+import { type Carrier, Lane, type LaneOwner, MessageWriter, type Source } from './lane.ts'
 import { LIMITS } from './limits.ts'
-
-/** What carries messages: a data channel, or a pair in memory. Ordered and reliable. */
-export interface Carrier {
-  /** Does not throw; a carrier that is closing drops the message and its link reports the loss. */
-  send(message: Uint8Array): void
-  /** bytes handed over and not yet passed on to the network */
-  readonly bufferedAmount: number
-  /** bytes; `onlow` is called when `bufferedAmount` falls to this from above */
-  bufferedAmountLowThreshold: number
-  onlow: (() => void) | null
-}
-
-/** One sender of frames. It calls `ready` on its lane whenever one of the two has something to give. */
-export interface Source {
-  /** Appends all frames that carry no data and may go at once. */
-  writeControl(message: MessageWriter): void
-  /**
-   * Appends up to `limit` bytes of data (and what must follow it), as far as the message has room and the other
-   * side gave credit. Returns the bytes taken; 0 when there is nothing to send for now.
-   */
-  writeData(message: MessageWriter, limit: number): number
-}
-
-/** Collects frames for one message; the parts are copied once, at the end. */
-export class MessageWriter {
-  #parts: Uint8Array[] = []
-  #bytes = 0
-
-  get bytes(): number {
-    return this.#bytes
-  }
-
-  /** bytes that still fit */
-  get room(): number {
-    return LIMITS.messageBytes - this.#bytes
-  }
-
-  append(part: Uint8Array): void {
-    this.#parts.push(part)
-    this.#bytes += part.length
-  }
-
-  take(): Uint8Array {
-    const message = concat(this.#parts)
-    this.#parts = []
-    this.#bytes = 0
-    return message
-  }
-}
-
-/** The way from the streams of one share to their channel. */
-export class Lane {
-  readonly carrier: Carrier
-  readonly writer = new MessageWriter()
-  readonly #scheduler: Scheduler
-
-  constructor(scheduler: Scheduler, carrier: Carrier) {
-    this.#scheduler = scheduler
-    this.carrier = carrier
-  }
-
-  readyControl(source: Source): void {
-    this.#scheduler.addControl(this, source)
-  }
-
-  readyData(source: Source): void {
-    this.#scheduler.addData(this, source)
-  }
-
-  /** Sends a whole message, before all that is not yet on its way. */
-  send(message: Uint8Array): void {
-    this.#scheduler.send(this, message)
-  }
-
-  /** The channel is gone: nothing more is sent on it. */
-  close(): void {
-    this.#scheduler.remove(this)
-  }
-}
 
 interface Turn {
   readonly lane: Lane
@@ -91,8 +14,11 @@ interface Turn {
   deficit: number
 }
 
-export class Scheduler {
+export class Scheduler implements LaneOwner {
   readonly #highWater: number
+  readonly #flight = new Flight()
+  /** Lanes on which something came that the other side was not told of. */
+  readonly #unsaid = new Set<Lane>()
   /** Sources with frames that carry no data, in order. */
   readonly #control = new Map<Source, Lane>()
   /** Sources with data; a Map keeps their order, which is the round robin's. */
@@ -101,6 +27,8 @@ export class Scheduler {
   readonly #filling = new Set<Lane>()
   /** Lanes whose carrier may still hold something. */
   readonly #busy = new Set<Lane>()
+  /** Of a message on its way to a carrier that copies: one is enough, and a new one each time is what garbage costs most. */
+  #memory: Uint8Array | null = null
   /** bytes, at least what the carriers hold: what they held when last asked, and all that was sent since */
   #buffered = 0
   #scheduled = false
@@ -111,7 +39,8 @@ export class Scheduler {
   }
 
   addLane(carrier: Carrier): Lane {
-    const lane = new Lane(this, carrier)
+    if (carrier.copies) this.#memory ??= new Uint8Array(LIMITS.messageBytes)
+    const lane = new Lane(this, carrier, new MessageWriter(carrier.copies ? this.#memory : null))
     carrier.onlow = () => this.#pump()
     return lane
   }
@@ -133,6 +62,24 @@ export class Scheduler {
     for (const [source, turn] of this.#data) if (turn.lane === lane) this.#data.delete(source)
     this.#filling.delete(lane)
     this.#busy.delete(lane)
+    this.#unsaid.delete(lane)
+    this.#flight.lost(lane.inFlight)
+    this.#schedule()
+  }
+
+  /** Lanes that carry little are told of together, as all that is unsaid holds up the other side. */
+  received(lane: Lane, bytes: number): void {
+    this.#unsaid.add(lane)
+    let unsaid = 0
+    for (const other of this.#unsaid) unsaid += other.unsaid
+    if (unsaid < LIMITS.arrivedEvery && bytes < LIMITS.arrivedEvery) return
+    for (const other of this.#unsaid) other.answer()
+    this.#unsaid.clear()
+  }
+
+  arrived(bytes: number, answered: boolean): void {
+    this.#flight.arrived(bytes)
+    if (answered) this.#flight.answered()
     this.#schedule()
   }
 
@@ -160,6 +107,8 @@ export class Scheduler {
       return true
     }
     for (const [source, turn] of this.#data) {
+      if (!this.#flight.mayGo()) return false
+      this.#ask(turn.lane)
       if (turn.deficit < LIMITS.messageReserve) turn.deficit += LIMITS.quantum
       this.#open(turn.lane)
       const taken = source.writeData(turn.lane.writer, turn.deficit)
@@ -175,6 +124,16 @@ export class Scheduler {
     return false
   }
 
+  /** Has the round trip measured, if that is due, by a message that goes before the data. */
+  #ask(lane: Lane): void {
+    if (!this.#flight.isDue) return
+    this.#open(lane)
+    lane.writer.append(encodeFrame({ type: 'PING', stream: 0 }))
+    this.#flush(lane)
+    lane.pinged()
+    this.#flight.asks()
+  }
+
   /** Makes sure that the lane's message has room for any frame. */
   #open(lane: Lane): void {
     if (lane.writer.room < LIMITS.messageReserve) this.#flush(lane)
@@ -188,6 +147,8 @@ export class Scheduler {
 
   send(lane: Lane, message: Uint8Array): void {
     this.#buffered += message.length
+    this.#flight.sent(message.length)
+    lane.count(message.length)
     this.#busy.add(lane)
     lane.carrier.send(message)
   }

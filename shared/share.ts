@@ -1,29 +1,45 @@
 /** The share side: it claims names, accepts links from access peers, and hands their streams to the targets. */
 import { shortIdentity } from './crypto.ts'
 import { asNearportError, explained, NearportError } from './errors.ts'
+import { HealthReports } from './health-reports.ts'
 import { LIMITS } from './limits.ts'
 import { Link } from './link.ts'
-import type { ServerMessage } from './messages.ts'
+import type { Follower } from './link-status.ts'
+import type { SignalMessage } from './messages.ts'
 import type { PeerNode } from './node.ts'
+import type { LinkView, ShareStatus } from './status.ts'
+import { StatusBoard } from './status-board.ts'
 import type { MuxStream } from './stream.ts'
 import { Tunnels } from './tunnels.ts'
 
-type SignalMessage = Extract<ServerMessage, { type: 'signal' }>
+/** What is served under a name. */
+export interface Service {
+  /** Takes each stream, and sets its callbacks at once. */
+  accept(stream: MuxStream): void
+  status(): ShareStatus
+  /** To be called when the health is another; set by who serves it. */
+  onhealth: () => void
+}
 
 export class Share {
   /** A name is served here no longer, because of someone else. */
   ondisplaced: (name: string, reason: NearportError) => void = () => undefined
 
   readonly #node: PeerNode
-  readonly #served = new Map<string, (stream: MuxStream) => void>()
+  readonly #served = new Map<string, Service>()
   readonly #sessions = new Map<string, Link>()
   /** Sessions that were, so that a replayed offer is not answered; a Set keeps the oldest first. */
   readonly #seen = new Set<string>()
   readonly #tunnels: Tunnels
+  readonly #board = new StatusBoard({ names: () => this.#statuses(), links: () => this.#links() })
+
+  readonly #reports: HealthReports
 
   constructor(node: PeerNode) {
     this.#node = node
-    this.#tunnels = new Tunnels((name) => this.#served.get(name) ?? null, node.grace)
+    const health = () => new Map([...this.#served].map(([name, service]) => [name, service.status().health]))
+    this.#reports = new HealthReports(node, health)
+    this.#tunnels = new Tunnels((name) => this.#acceptor(name), node.grace)
     node.signaling.onsignal = (signal) => this.#receive(signal)
     node.signaling.onended = ({ session, code }) => {
       this.#sessions.get(session)?.abandon(new NearportError(code, 'the signaling server ended the negotiation'))
@@ -34,24 +50,42 @@ export class Share {
     }
   }
 
-  /** Serves a name: `accept` takes each stream, and sets its callbacks at once. Rejects with why the server refused. */
-  async serve(name: string, ephemeral: boolean, accept: (stream: MuxStream) => void): Promise<void> {
-    this.#served.set(name, accept)
+  /** Rejects with why the server refused. */
+  async serve(name: string, ephemeral: boolean, service: Service): Promise<void> {
+    this.#served.set(name, service)
     try {
       await this.#node.signaling.claim(name, { ephemeral })
     } catch (error) {
       this.#served.delete(name)
       throw error
     }
+    service.onhealth = () => this.#reports.report(name)
+    this.#reports.report(name)
   }
 
   /** Gives up every name and ends every link. */
   async close(reason: NearportError): Promise<void> {
+    this.#reports.stop()
     const names = [...this.#served.keys()]
     this.#served.clear()
     const links = [...this.#sessions.values()].map((link) => link.close(reason))
     this.#tunnels.close(reason)
     await Promise.all([...links, ...names.map((name) => this.#node.signaling.unclaim(name))])
+  }
+
+  #acceptor(name: string): ((stream: MuxStream) => void) | null {
+    const service = this.#served.get(name)
+    return service === undefined ? null : (stream) => service.accept(stream)
+  }
+
+  *#statuses(): Generator<readonly [string, ShareStatus]> {
+    for (const [name, service] of this.#served) yield [name, service.status()]
+  }
+
+  /** Of two to one peer the newer is last, and is the one that counts. */
+  #links(): Iterable<LinkView> {
+    const views = [...this.#sessions.values()].flatMap((link) => link.view() ?? [])
+    return new Map(views.map((view) => [view.peer, view])).values()
   }
 
   #withdraw(name: string, reason: NearportError): void {
@@ -80,6 +114,7 @@ export class Share {
 
   #make({ session, from, owner }: SignalMessage): Link {
     const { peer, identity, networkKey, sealer, engine, signaling, log, nat } = this.#node
+    let follower: Follower | null = null
     const link = new Link({
       role: 'share',
       session,
@@ -95,6 +130,10 @@ export class Share {
         for (const killed of ended) this.#end(killed, owner)
         return this.#tunnels.take(from, owner, id)
       },
+      onfollow: (asking) => {
+        follower = asking
+        this.#board.add(asking)
+      },
       nat,
       log,
     })
@@ -102,6 +141,7 @@ export class Share {
     this.#sessions.set(session, link)
     link.closed.then((reason) => {
       this.#sessions.delete(session)
+      if (follower !== null) this.#board.remove(follower)
       signaling.end(session)
       const level = reason.code === 'shutting-down' ? 'info' : 'warn'
       const waiting = this.#tunnels.streams(from, owner)

@@ -9,14 +9,9 @@ import { asNearportError, NearportError } from './errors.ts'
 import type { Following } from './following.ts'
 import { type Limits, withLimits } from './limits.ts'
 import type { Log } from './log.ts'
-import type { ListedShare, Presence, ServerMessage } from './messages.ts'
+import type { EndedMessage, ListedShare, Presence, ServerMessage, SignalMessage } from './messages.ts'
 import { SignalingConnection, type WebSocketConstructor } from './signaling-connection.ts'
 import { type RequestBody, Requests } from './signaling-requests.ts'
-
-export type { WebSocketConstructor } from './signaling-connection.ts'
-
-export type SignalMessage = Extract<ServerMessage, { type: 'signal' }>
-export type EndedMessage = Extract<ServerMessage, { type: 'ended' }>
 
 export interface SignalingClientOptions {
   /** of the server, http: or https:, ending with "/" */
@@ -111,6 +106,11 @@ export class SignalingClient {
   async unclaim(name: string): Promise<void> {
     this.#claims.delete(name)
     await this.#requestIfConnected({ type: 'unclaim', name })
+  }
+
+  /** Gives the server the sealed health of a claimed name to keep, for as long as this connection serves it. */
+  health(name: string, box: string): void {
+    if (this.connected) this.#current().send({ type: 'health', name, box })
   }
 
   /** All shares of the network. */

@@ -4,13 +4,13 @@
  */
 import { NearportError } from './errors.ts'
 import { encodeFrame, type Frame, type ResetCode, type ResumeFrame } from './frames.ts'
+import type { MessageWriter, Source } from './lane.ts'
 import { LIMITS } from './limits.ts'
 import { Outgoing } from './outgoing.ts'
-import type { MessageWriter, Source } from './scheduler.ts'
 import type { WindowBudget } from './window-budget.ts'
 
 /** A frame that belongs to a stream both sides know. */
-export type StreamFrame = Exclude<Frame, { type: 'OPEN' | 'SYNC' | 'RESUME' }>
+export type StreamFrame = Exclude<Frame, { type: 'OPEN' | 'SYNC' | 'RESUME' | 'PING' | 'ARRIVED' }>
 
 /** What a stream needs of the mux it belongs to. */
 export interface StreamOwner {

@@ -28,7 +28,6 @@ const MESSAGE_CHARS = 500
 type State =
   | { readonly at: 'hello' }
   | { readonly at: 'admit'; readonly hello: Hello; readonly nonce: Bytes }
-  | { readonly at: 'verifying'; readonly hello: Hello }
   | { readonly at: 'admitted'; readonly hello: Hello; readonly member: Member }
   | { readonly at: 'closed' }
 
@@ -104,7 +103,7 @@ export class Connection {
       this.#challenge(message)
     } else if (message.type === 'admit') {
       if (state.at !== 'admit') throw outOfOrder(message)
-      this.#verify(state.hello, state.nonce, message)
+      this.#admit(state.hello, state.nonce, message)
     } else {
       if (state.at !== 'admitted') throw outOfOrder(message)
       this.#options.hub.handle(state.member, message)
@@ -121,16 +120,11 @@ export class Connection {
     this.#send({ type: 'challenge', nonce: toBase64Url(nonce) })
   }
 
-  #verify(hello: Hello, nonce: Bytes, admit: Admit): void {
-    this.#state = { at: 'verifying', hello }
-    this.#options.admission.accepts(nonce, hello, admit).then(
-      (accepted) => this.#admit(hello, accepted),
-      (error: unknown) => this.cutOff(asNearportError(error)),
-    )
-  }
-
-  #admit(hello: Hello, accepted: boolean): void {
-    if (this.#state.at !== 'verifying') return
+  #admit(hello: Hello, nonce: Bytes, admit: Admit): void {
+    const { admission, hub, limits, stunPort, log } = this.#options
+    if (!admission.accepts(nonce, hello, admit)) {
+      throw new NearportError('admission-refused', 'the peer does not hold the key of this network')
+    }
     const member: Member = {
       peer: hello.peer,
       identity: hello.identity,
@@ -138,18 +132,12 @@ export class Connection {
       deliver: (message) => this.#deliver(message),
       cutOff: (error) => this.cutOff(error),
     }
-    try {
-      if (!accepted) throw new NearportError('admission-refused', 'the peer does not hold the key of this network')
-      this.#options.hub.join(member)
-    } catch (error) {
-      this.cutOff(asNearportError(error))
-      return
-    }
+    hub.join(member)
     this.#state = { at: 'admitted', hello, member }
     clearTimeout(this.#deadline)
-    this.#deadline = this.#after(this.#options.limits.signalingSilence, 'the peer was silent for too long')
-    this.#send({ type: 'admitted', stunPort: this.#options.stunPort })
-    this.#options.log.info(this.#who(), 'admitted a peer')
+    this.#deadline = this.#after(limits.signalingSilence, 'the peer was silent for too long')
+    this.#send({ type: 'admitted', stunPort })
+    log.info(this.#who(), 'admitted a peer')
   }
 
   #send(message: ServerMessage): void {

@@ -81,6 +81,9 @@ export class Hub {
       case 'end':
         this.#sessions.end(member, message.session)
         break
+      case 'health':
+        this.#names.keepHealth(member, message.name, message.box)
+        break
       default:
         // It answers every error itself, so nothing is left to be caught here.
         void this.#answer(member, message)
@@ -153,6 +156,8 @@ export class Hub {
           reserved,
           mode: 'tcpTunnel' as const,
           owner,
+          peer,
+          health: this.#names.health(name),
         }))
         await member.deliver({ type: 'shares', request, shares })
       }

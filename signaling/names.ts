@@ -11,6 +11,8 @@ export class Names {
   readonly #reservations: Reservations
   readonly #limits: Limits
   readonly #serving = new Map<string, Member>()
+  /** The last health of each name that is served, sealed: nothing this server could read. */
+  readonly #healths = new Map<string, string>()
   readonly #watchers = new Map<string, Set<Member>>()
   readonly #claimsOf = new Map<Member, Set<string>>()
   readonly #watchesOf = new Map<Member, Set<string>>()
@@ -69,6 +71,16 @@ export class Names {
     if (this.#serving.get(name) !== member) return
     this.#withdraw(member, name)
     this.#announce(name)
+  }
+
+  /** Does nothing when the member does not serve the name (any more). */
+  keepHealth(member: Member, name: string, box: string): void {
+    if (this.#serving.get(name) === member) this.#healths.set(name, box)
+  }
+
+  /** Of a name that is served, sealed; null before its peer has told. */
+  health(name: string): string | null {
+    return this.#healths.get(name) ?? null
   }
 
   /** Throws `too-many-names`. */
@@ -138,6 +150,7 @@ export class Names {
 
   #withdraw(member: Member, name: string): void {
     this.#serving.delete(name)
+    this.#healths.delete(name)
     remove(this.#claimsOf, member, name)
   }
 

@@ -1,5 +1,5 @@
-/** Entries in one message: with the longest names still under signalingMessageBytes. */
-const ENTRIES = 100
+/** Entries in one message: with the longest names, and a sealed health each, still under signalingMessageBytes. */
+const ENTRIES = 50
 
 /** The entries, in parts that fit into a message; each part is read when it is asked for. */
 export function* parts<T>(entries: Iterable<T>): Generator<T[]> {

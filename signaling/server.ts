@@ -1,7 +1,6 @@
 /** The signaling server: HTTP with one WebSocket route, the store behind it, and STUN beside it. */
-import fastifyWebsocket from '@fastify/websocket'
 import Fastify, { type FastifyInstance } from 'fastify'
-import type { WebSocket } from 'ws'
+import { type WebSocket, WebSocketServer } from 'ws'
 import type { Bytes } from '../shared/crypto.ts'
 import { asNearportError, NearportError } from '../shared/errors.ts'
 import { formatHostPort } from '../shared/hostport.ts'
@@ -76,7 +75,7 @@ export async function startSignaling(options: SignalingOptions): Promise<Signali
   }
   try {
     const network = await networkOf(store, options.networkKey ?? null)
-    const peers = new Peers(hub, await Admission.with(network.verifier), limits, options.log)
+    const peers = new Peers(hub, new Admission(network.verifier), limits, options.log)
     const app = await makeApp(options, limits, hub, peers)
     opened.push({ close: () => app.close() })
     const port = await listen(app, options)
@@ -97,25 +96,21 @@ export async function startSignaling(options: SignalingOptions): Promise<Signali
 async function makeApp(options: SignalingOptions, limits: Limits, hub: Hub, peers: Peers): Promise<FastifyInstance> {
   const app = fastify(options, limits)
   const webSocketOptions = {
+    noServer: true,
+    path: '/v1/peer',
     maxPayload: limits.signalingMessageBytes,
     perMessageDeflate: false,
     closeTimeout: limits.stopDeadline,
   }
-  await app.register(fastifyWebsocket, {
-    options: webSocketOptions,
-    errorHandler: (error, socket) => {
-      options.log.debug({ err: error }, 'a WebSocket failed')
-      // When the peer broke the WebSocket protocol, ws has sent a close frame, which must still get out.
-      if (socket.readyState === socket.OPEN) socket.terminate()
-    },
-    preClose: async () => {
-      peers.stop()
-      await allClosed(app.websocketServer.clients, limits.stopDeadline)
-    },
-  })
-  app.get('/v1/peer', { websocket: true }, (socket, request) => {
+  const webSockets = new WebSocketServer(webSocketOptions)
+  // Not a route: for as long as the peer stays it would keep all that was its request.
+  app.server.on('upgrade', (request, stream, head) => {
     const { remoteAddress: host = 'unknown', remotePort: port = 0 } = request.socket
-    peers.accept(socket, formatHostPort({ host, port }))
+    webSockets.handleUpgrade(request, stream, head, (socket) => peers.accept(socket, formatHostPort({ host, port })))
+  })
+  app.addHook('preClose', async () => {
+    peers.stop()
+    await allClosed(webSockets.clients, limits.stopDeadline)
   })
   app.get('/healthz', () => ({ status: 'ok', peers: hub.peers, names: hub.names }))
   if (options.webDir !== undefined) serveWebFiles(app, await readWebFiles(options.webDir))

@@ -9,16 +9,14 @@ import { fromBase64Url, toBase64Url } from '../shared/bytes.ts'
 import type { Bytes } from '../shared/crypto.ts'
 import { NearportError } from '../shared/errors.ts'
 import { NAME_PATTERN } from '../shared/names.ts'
+import { base64url } from '../shared/schema.ts'
 
 const FORMAT = 1
 const META_KEY = 'meta'
 const NAME_PREFIX = 'name/'
 const SYNC = { sync: true } as const
 
-const base64url32 = v.pipe(
-  v.string(),
-  v.check((text) => fromBase64Url(text)?.length === 32),
-)
+const base64url32 = base64url(32)
 const MetaSchema = v.strictObject({ format: v.literal(FORMAT), verifier: base64url32 })
 const ReservationSchema = v.strictObject({ owner: base64url32, mode: v.literal('tcpTunnel') })
 

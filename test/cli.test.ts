@@ -92,6 +92,7 @@ describe('names', () => {
       mode: 'tcpTunnel',
       own: true,
       target: '192.0.2.2:9100',
+      health: null,
     })
     expect(await network.succeed('share', ['release', 'twice'])).toBe('released twice')
   })
@@ -291,6 +292,8 @@ describe('usage', () => {
     [['share', 'private', '127.0.0.1:1', '--engine', 'fast']],
     [['share', 'private', '127.0.0.1:1', '--max-connections', '0']],
     [['share', 'private', '127.0.0.1:1', '--max-connections', 'many']],
+    [['share', 'private', '127.0.0.1:1', '--health-interval', 'never']],
+    [['reserve', 'private', '127.0.0.1:1', '--health-interval', '86401']],
     [['access', 'private', 'abc', '--auto', '--auto-start-port', '65536']],
     [['version', 'extra']],
     [['--log-level', 'loud', 'version']],

@@ -27,11 +27,12 @@ test('a folder that is not enabled says so; NEARPORT_LINK serves instead', async
 test('what is stored is for this user only, whole, and survives', async () => {
   await config.enable(parseInvite(LINK))
   const identity = await config.identity()
-  await config.saveShare('pc1', { target: '192.168.1.185:9100', maxConnections: 1 })
+  const share = { target: '192.168.1.185:9100', maxConnections: 1, healthInterval: 0 }
+  await config.saveShare('pc1', share)
   const again = new Config(folder, {})
   expect(await again.invite()).toEqual(parseInvite(LINK))
   expect((await again.identity()).publicKey).toBe(identity.publicKey)
-  expect(await again.shares()).toEqual(new Map([['pc1', { target: '192.168.1.185:9100', maxConnections: 1 }]]))
+  expect(await again.shares()).toEqual(new Map([['pc1', share]]))
   const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
   expect(files.map(({ name }) => name).sort()).toEqual(['environment.json', 'identity.json', 'pc1.json'])
   for (const { name, parentPath } of files) expect((await stat(join(parentPath, name))).mode & 0o777).toBe(0o600)
@@ -82,6 +83,13 @@ test('an identity that is no key is named and kept', async () => {
   await writeFile(join(folder, 'identity.json'), '{"version":1,"privateKey":"AAAA"}')
   await expect(config.identity()).rejects.toMatchObject({ code: 'config-invalid' })
   expect(await readFile(join(folder, 'identity.json'), 'utf8')).toContain('AAAA')
+})
+
+test('a share from before there were health intervals is read', async () => {
+  await config.saveShare('pc1', { target: 'x:1', maxConnections: null, healthInterval: undefined })
+  const file = join(folder, 'shares', 'pc1.json')
+  expect(JSON.parse(await readFile(file, 'utf8'))).toEqual({ version: 1, target: 'x:1', maxConnections: null })
+  expect((await config.share('pc1')).healthInterval).toBeUndefined()
 })
 
 test('a share that is not reserved here says so', async () => {

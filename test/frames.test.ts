@@ -24,7 +24,9 @@ const PINNED: readonly [hex: string, frame: Frame][] = [
     '07 00000001 0015 0000000000000003 0000000000000001 00040000 01',
     { type: 'RESUME', stream: 1, received: 3, taken: 1, window: 262_144, fin: true, reset: false },
   ],
+  ['08 00000000 0000', { type: 'PING', stream: 0 }],
   ['09 00000000 0008 00000002 00000001', { type: 'SYNC', stream: 0, last: 2, streams: 1 }],
+  ['0a 00000000 0008 0000000000010007', { type: 'ARRIVED', stream: 0, bytes: 65_543 }],
 ]
 
 describe('the bytes of a frame', () => {
@@ -34,7 +36,7 @@ describe('the bytes of a frame', () => {
   })
 
   test('are those of docs/protocol.md, where every type has an example', () => {
-    const documented = [...PROTOCOL.matchAll(/^\| `(0[1-9] [0-9a-f ]+)` \|/gm)].map((match) => match[1])
+    const documented = [...PROTOCOL.matchAll(/^\| `(0[1-9a] [0-9a-f ]+)` \|/gm)].map((match) => match[1])
     expect(documented).toEqual(PINNED.map(([hex]) => hex))
     expect(new Set(PINNED.map(([, { type }]) => type)).size).toBe(Object.keys(FrameType).length)
   })
@@ -87,7 +89,11 @@ describe('what is refused', () => {
     ['a RESUME with unknown flags', '07 00000001 0015 0000000000000000 0000000000000000 00000000 04'],
     ['a SYNC of a stream', '09 00000001 0008 00000000 00000000'],
     ['a SYNC that is short', '09 00000000 0004 00000000'],
-    ['type 8, reserved for PING', '08 00000001 0000'],
+    ['a PING of a stream', '08 00000001 0000'],
+    ['a PING with a body', '08 00000000 0001 00'],
+    ['an ARRIVED of a stream', '0a 00000001 0008 0000000000000000'],
+    ['an ARRIVED that is short', '0a 00000000 0007 00000000000000'],
+    ['type 11', '0b 00000001 0000'],
     ['an OPEN with a body', '01 00000001 0001 00'],
     ['a DATA without data', '02 00000001 0008 0000000000000000'],
     ['a DATA without a whole offset', '02 00000001 0003 000000'],

@@ -152,8 +152,8 @@ describe('fairness', () => {
     await settle()
     const small = pair.access.open()
     small.write(Buffer.from('receipt'))
-    // At most two messages of the bulk stream go first: the one in the engine and the one of this round.
-    for (let i = 0; i < 3; i++) await pair.deliverOne()
+    // The ping and at most two messages of the bulk stream go first: the one in the engine and the one of this round.
+    for (let i = 0; i < 4; i++) await pair.deliverOne()
     expect(pair.accepted[1]?.sink.text()).toBe('receipt')
     expect(pair.accepted[0]?.sink.length).toBeLessThan(LIMITS.initialWindow)
   })
@@ -238,8 +238,8 @@ test('any interleaving of writes, ends and slow sinks delivers every byte in ord
     slow: fc.boolean(),
   })
   await fc.assert(
-    fc.asyncProperty(fc.array(job, { minLength: 1, maxLength: 12 }), async (jobs) => {
-      const pair = muxPair({ manual: true, highWater: 100_000, autoTake: (index) => !jobs[index]?.slow })
+    fc.asyncProperty(fc.array(job, { minLength: 1, maxLength: 12 }), fc.boolean(), async (jobs, copies) => {
+      const pair = muxPair({ manual: true, copies, highWater: 100_000, autoTake: (index) => !jobs[index]?.slow })
       const sent = jobs.map(({ pieces }) => {
         const stream = pair.access.open()
         const parts = pieces.map((size) => randomBytes(size))

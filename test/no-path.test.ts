@@ -19,6 +19,7 @@ const { sealer } = await newNetwork()
 const pathless: Engine = {
   name: 'werift',
   highWater: werift.highWater,
+  copies: werift.copies,
   wrtc: {
     ...werift.wrtc,
     RTCPeerConnection: class extends werift.wrtc.RTCPeerConnection {

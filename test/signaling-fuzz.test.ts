@@ -3,11 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { nanoid } from 'nanoid'
 import { toBase64Url } from '../shared/bytes.ts'
-import { NONCE_BYTES, randomBytes } from '../shared/crypto.ts'
+import { NONCE_BYTES, randomBytes, SEAL_BYTES } from '../shared/crypto.ts'
 import { NearportError } from '../shared/errors.ts'
-import { withLimits } from '../shared/limits.ts'
+import { LIMITS, withLimits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
-import { type ClientMessage, parseClientMessage } from '../shared/messages.ts'
+import { type ClientMessage, PROTOCOL_VERSION, parseClientMessage } from '../shared/messages.ts'
 import { Connection } from '../signaling/connection.ts'
 import { Hub } from '../signaling/hub.ts'
 import { Store } from '../signaling/store.ts'
@@ -24,7 +24,7 @@ const request = fc.integer({ min: 1, max: 1000 })
 const bytes = (length: number) => fc.constant(toBase64Url(randomBytes(length)))
 
 const valid: fc.Arbitrary<ClientMessage> = fc.oneof(
-  fc.record({ type: fc.constant('hello'), version: fc.constant(1), peer: id, identity: bytes(32) }),
+  fc.record({ type: fc.constant('hello'), version: fc.constant(PROTOCOL_VERSION), peer: id, identity: bytes(32) }),
   fc.record({ type: fc.constant('admit'), proof: bytes(32), signature: bytes(64) }),
   fc.record({ type: fc.constant('reserve'), request, name, mode: fc.constant('tcpTunnel') }),
   fc.record({ type: fc.constant('claim'), request, name, ephemeral: fc.boolean() }),
@@ -32,6 +32,7 @@ const valid: fc.Arbitrary<ClientMessage> = fc.oneof(
   fc.record({ type: fc.constant('list'), request }),
   fc.record({ type: fc.constant('signal'), session: id, to: id, box: fc.base64String({ minLength: 1 }) }),
   fc.record({ type: fc.constant('end'), session: id }),
+  fc.record({ type: fc.constant('health'), name, box: bytes(LIMITS.healthBytes + SEAL_BYTES) }),
   fc.constant({ type: 'ping' }),
 ) as fc.Arbitrary<ClientMessage>
 
@@ -121,7 +122,7 @@ describe('an admitted connection', () => {
   }
   const unlimited = withLimits({ signalingBurst: 1e9, signalingMessagesPerSecond: 1e9, sessionsPerConnection: 5 })
   // Admission has its own tests, and its cryptography would take most of the time here.
-  const admission = { newNonce: () => randomBytes(NONCE_BYTES), accepts: () => Promise.resolve(true) }
+  const admission = { newNonce: () => randomBytes(NONCE_BYTES), accepts: () => true }
   let store: Store
   let hub: Hub
 
@@ -135,7 +136,7 @@ describe('an admitted connection', () => {
     await closeTestSignaling()
   })
 
-  async function admitted() {
+  function admitted() {
     const peer = nanoid()
     let last = ''
     let isOpen = true
@@ -160,10 +161,8 @@ describe('an admitted connection', () => {
       },
     })
     const say = (message: ClientMessage) => connection.receive(JSON.stringify(message))
-    say({ type: 'hello', version: 1, peer, identity: toBase64Url(randomBytes(32)) })
+    say({ type: 'hello', version: PROTOCOL_VERSION, peer, identity: toBase64Url(randomBytes(32)) })
     say({ type: 'admit', proof: toBase64Url(randomBytes(32)), signature: toBase64Url(randomBytes(64)) })
-    await Promise.resolve()
-    await Promise.resolve()
     assert.equal(last, '{"type":"admitted","stunPort":null}')
     return { connection, peer, say, last: () => last, isOpen: () => isOpen }
   }
@@ -171,8 +170,8 @@ describe('an admitted connection', () => {
   test(
     `cuts off the offender, by name, and nobody else, ${RUNS} times`,
     async () => {
-      const bystander = await admitted()
-      let current = await admitted()
+      const bystander = admitted()
+      let current = admitted()
       let offenders = 0
       await fc.assert(
         fc.asyncProperty(anyMessage, async (text) => {
@@ -183,7 +182,7 @@ describe('an admitted connection', () => {
             offenders++
             assert.match(current.last(), /^{"type":"refused","request":null,"code":"message-malformed"/)
             assert.equal(cutOff, current.peer)
-            current = await admitted()
+            current = admitted()
           }
           bystander.say({ type: 'ping' })
           assert.equal(bystander.last(), '{"type":"pong"}')

@@ -1,8 +1,11 @@
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { nanoid } from 'nanoid'
 import { randomBytes } from '../shared/crypto.ts'
 import { parseInvite } from '../shared/invite.ts'
 import { LIMITS } from '../shared/limits.ts'
+import { PROTOCOL_VERSION } from '../shared/messages.ts'
 import { startSignaling } from '../signaling/server.ts'
 import {
   closeTestSignaling,
@@ -41,6 +44,17 @@ describe('admission', () => {
     expect(await peer.cutOff()).toEqual(refused('admission-refused'))
   })
 
+  test.each(['__________________________________________8', 'AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'])(
+    'refuses an identity that is no point of the curve: %s',
+    async (identity) => {
+      const { url, networkKey } = await startTestSignaling()
+      const signer = await newIdentity()
+      const peer = await RawPeer.connect(url, Object.assign(signer, { publicKey: identity }))
+      await expect(peer.admit(networkKey)).rejects.toThrow()
+      expect(await peer.cutOff()).toEqual(refused('admission-refused'))
+    },
+  )
+
   test('refuses the proof of an earlier connection', async () => {
     const { url, networkKey } = await startTestSignaling()
     const first = await connect(url)
@@ -59,7 +73,7 @@ describe('admission', () => {
   test('refuses another version', async () => {
     const { url } = await startTestSignaling()
     const peer = await connect(url)
-    peer.hello(2)
+    peer.hello(PROTOCOL_VERSION + 1)
     expect(await peer.cutOff()).toEqual(refused('version-mismatch'))
   })
 
@@ -196,10 +210,11 @@ describe('names', () => {
     await client.start()
     const shares = await client.list()
     expect(shares.map(({ name }) => name).sort()).toEqual([...names, 'pc-now'].sort())
-    const share = { mode: 'tcpTunnel', owner: owner.identity.publicKey }
-    expect(shares).toContainEqual({ ...share, name: 'pc-now', online: true, reserved: false })
-    expect(shares).toContainEqual({ ...share, name: names[0], online: true, reserved: true })
-    expect(shares).toContainEqual({ ...share, name: names[1], online: false, reserved: true })
+    const offline = { mode: 'tcpTunnel', owner: owner.identity.publicKey, online: false, peer: null, health: null }
+    const online = { ...offline, online: true, peer: owner.peer }
+    expect(shares).toContainEqual({ ...online, name: 'pc-now', reserved: false })
+    expect(shares).toContainEqual({ ...online, name: names[0], reserved: true })
+    expect(shares).toContainEqual({ ...offline, name: names[1], reserved: true })
   })
 })
 
@@ -314,6 +329,23 @@ describe('the server', () => {
     await peer.ask({ type: 'claim', name: 'pc2', ephemeral: true })
     expect(await (await fetch(new URL('healthz', url))).json()).toEqual({ status: 'ok', peers: 1, names: 2 })
     for (const path of ['', 'v1/peer', 'v1', 'x']) expect((await fetch(new URL(path, url))).status).toBe(404)
+  })
+
+  test.each([
+    ['v1', 'websocket'],
+    ['v1/peer', 'other'],
+  ])('upgrades nothing at /%s to %s', async (path, protocol) => {
+    const { url } = await startTestSignaling()
+    const headers = {
+      connection: 'upgrade',
+      upgrade: protocol,
+      'sec-websocket-version': '13',
+      'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    }
+    const [response] = (await once(get(new URL(path, url), { headers }), 'response')) as [IncomingMessage]
+    expect(response.statusCode).toBe(400)
+    response.resume()
+    await once(response, 'close')
   })
 
   test('tells its peers when it stops, and does not wait for those that do not answer', async () => {

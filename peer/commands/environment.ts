@@ -2,8 +2,10 @@
 import { text } from 'node:stream/consumers'
 import password from '@inquirer/password'
 import type { Command } from 'commander'
+import { Sealer } from '../../shared/crypto.ts'
 import { NearportError } from '../../shared/errors.ts'
 import { parseInvite } from '../../shared/invite.ts'
+import { type OpenedHealth, openHealth } from '../../shared/sealed-health.ts'
 import { Config } from '../config.ts'
 import { withSignaling } from '../runtime.ts'
 import type { CommandContext } from './options.ts'
@@ -52,21 +54,25 @@ async function disable(): Promise<void> {
 async function overview({ json }: { json?: true }, { log }: CommandContext): Promise<void> {
   const config = new Config()
   const [own, targets] = [(await config.identity()).publicKey, await config.shares()]
+  const sealer = await Sealer.from((await config.invite()).networkKey)
   const listed = await withSignaling(config, log({ quiet: true }), (signaling) => signaling.list())
-  const shares = listed.map((share) => ({
-    name: share.name,
-    online: share.online,
-    reserved: share.reserved,
-    mode: share.mode,
-    own: share.owner === own,
-    target: share.owner === own ? (targets.get(share.name)?.target ?? null) : null,
-  }))
+  const shares = await Promise.all(
+    listed.map(async ({ name, online, reserved, mode, owner, peer, health }) => ({
+      name,
+      online,
+      reserved,
+      mode,
+      own: owner === own,
+      target: owner === own ? (targets.get(name)?.target ?? null) : null,
+      health: peer === null || health === null ? null : await openHealth(sealer, name, peer, health),
+    })),
+  )
   if (json) {
-    process.stdout.write(`${JSON.stringify({ shares })}\n`)
+    process.stdout.write(`${JSON.stringify({ shares: shares.map(jsonOf) })}\n`)
   } else if (shares.length === 0) {
     process.stdout.write('no shares\n')
   } else {
-    process.stdout.write(table([['NAME', 'STATE', 'KIND', 'OWNER', 'TARGET'], ...shares.map(row)]))
+    process.stdout.write(table([['NAME', 'STATE', 'HEALTH', 'KIND', 'OWNER', 'TARGET'], ...shares.map(row)]))
   }
 }
 
@@ -76,15 +82,43 @@ interface Row {
   readonly reserved: boolean
   readonly own: boolean
   readonly target: string | null
+  readonly health: OpenedHealth | null
 }
 
-const row = ({ name, online, reserved, own, target }: Row): string[] => [
+const row = ({ name, online, reserved, own, target, health }: Row): string[] => [
   name,
   online ? 'online' : 'offline',
+  online ? healthWords(health) : '-',
   reserved ? 'reserved' : 'ephemeral',
   own ? 'this environment' : 'another',
   target ?? '-',
 ]
+
+/** For people: what is not known, or not of now, is a question mark. */
+export function healthWords(health: OpenedHealth | null): string {
+  if (health === null) return '?'
+  switch (health.state) {
+    case 'unreadable':
+      return '? (not readable)'
+    case 'stale':
+      return health.age > 0 ? `? (${minutes(health.age)} old)` : `? (its clock is ${minutes(-health.age)} ahead)`
+    case 'down':
+      return `down (${health.code})`
+    default:
+      return health.state
+  }
+}
+
+const minutes = (ms: number): string => `${Math.round(ms / 60_000)} min`
+
+/** For programs: each field is always there, times as ISO 8601 and seconds. */
+function jsonOf({ health, ...share }: Row): object {
+  if (health === null) return { ...share, health }
+  const { state } = health
+  const [code, since] = 'since' in health ? [health.code, new Date(health.since).toISOString()] : [null, null]
+  const ageSeconds = 'age' in health ? Math.round(health.age / 1000) : null
+  return { ...share, health: { state, code, since, ageSeconds } }
+}
 
 function table(rows: readonly string[][]): string {
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0))) ?? []

@@ -30,6 +30,13 @@ export const maxConnectionsOption = () =>
     wholeNumber(1, 65_535),
   )
 
+/** In seconds, 0 for off; the rest of the program counts in ms. */
+export const healthIntervalOption = () =>
+  new Option(
+    '--health-interval <seconds>',
+    `how often to see whether an idle target accepts connections; "off": never (default: ${LIMITS.healthInterval / 1000})`,
+  ).argParser((text) => (text === 'off' ? 0 : wholeNumber(0, LIMITS.healthIntervalMost / 1000)(text)))
+
 /** In seconds; the rest of the program counts in ms. */
 export const graceOption = () =>
   new Option('--grace <seconds>', 'how long connections wait for a path that was lost; 0: not at all')

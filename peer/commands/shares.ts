@@ -4,6 +4,8 @@ import { customAlphabet } from 'nanoid'
 import { deferred } from '../../shared/deferred.ts'
 import { NearportError } from '../../shared/errors.ts'
 import { parseHostPort } from '../../shared/hostport.ts'
+import { LIMITS } from '../../shared/limits.ts'
+import type { Log } from '../../shared/log.ts'
 import { parseName } from '../../shared/names.ts'
 import { Share } from '../../shared/share.ts'
 import { Config, type ReservedShare } from '../config.ts'
@@ -17,6 +19,7 @@ import {
   engineOption,
   graceOption,
   headlessOption,
+  healthIntervalOption,
   maxConnectionsOption,
   parseNames,
 } from './options.ts'
@@ -24,6 +27,8 @@ import {
 interface ShareOptions {
   readonly uniqueName?: string
   readonly maxConnections?: number
+  /** seconds */
+  readonly healthInterval?: number
   readonly engine: EngineChoice
   readonly grace: number
   readonly json?: true
@@ -41,6 +46,7 @@ export function registerShareCommands(program: Command, context: CommandContext)
     .option('-n, --unique-name <name>', 'the name; without it one is made')
     .addOption(backendModeOption())
     .addOption(maxConnectionsOption())
+    .addOption(healthIntervalOption())
     .action((target: string, options: ShareOptions) => reservePrivate(target, options, context))
 
   program
@@ -55,6 +61,7 @@ export function registerShareCommands(program: Command, context: CommandContext)
     .description('serve reserved names of this environment, any number in one process')
     .argument('<names...>')
     .addOption(maxConnectionsOption())
+    .addOption(healthIntervalOption())
     .addOption(engineOption())
     .addOption(graceOption())
     .addOption(headlessOption())
@@ -67,6 +74,7 @@ export function registerShareCommands(program: Command, context: CommandContext)
     .option('-n, --unique-name <name>', 'the name; without it one is made')
     .addOption(backendModeOption())
     .addOption(maxConnectionsOption())
+    .addOption(healthIntervalOption())
     .addOption(engineOption())
     .addOption(graceOption())
     .addOption(headlessOption())
@@ -82,7 +90,8 @@ async function reservePrivate(target: string, options: ShareOptions, { log }: Co
   await withSignaling(config, log({ quiet: true }), async (signaling) => {
     await signaling.reserve(name)
     try {
-      await config.saveShare(name, { target, maxConnections: options.maxConnections ?? null })
+      const { maxConnections = null, healthInterval } = options
+      await config.saveShare(name, { target, maxConnections, healthInterval })
     } catch (error) {
       // A name whose target is stored nowhere would be of no use to anyone.
       if (isNew) await signaling.release(name)
@@ -131,17 +140,21 @@ async function serve(
   const node = await startPeer(config, { engine: options.engine, grace: options.grace * 1000 }, log)
   const share = new Share(node)
   const left = new Set(shares.keys())
+  const targets = new Map<string, Target>()
   const allDisplaced = deferred<never>()
   share.ondisplaced = (name, { code, message, next }) => {
     log.error({ name, code, reason: message, next }, 'share ended')
     left.delete(name)
+    targets.get(name)?.stop()
     if (left.size === 0) allDisplaced.reject(new NearportError(code, message))
   }
   const serving = async () => {
-    for (const [name, { target, maxConnections }] of shares) {
-      const bound = options.maxConnections ?? maxConnections
-      const { accept } = new Target(name, parseHostPort(target, 'target-invalid'), bound, log)
-      await share.serve(name, ephemeral, accept)
+    for (const [name, reserved] of shares) {
+      const made = makeTarget(name, reserved, options, log)
+      targets.set(name, made)
+      await share.serve(name, ephemeral, made)
+      made.start()
+      const { target } = reserved
       process.stdout.write(options.json ? `${JSON.stringify({ name, target })}\n` : `sharing ${name}: ${target}\n`)
     }
     return allDisplaced.promise
@@ -149,7 +162,20 @@ async function serve(
   try {
     await untilStopped(serving())
   } finally {
+    for (const target of targets.values()) target.stop()
     await share.close(new NearportError('shutting-down', 'the share side was stopped'))
     await stopPeer(node)
   }
+}
+
+/** What an option says holds before what was reserved. */
+function makeTarget(name: string, reserved: ReservedShare, options: ShareOptions, log: Log): Target {
+  const seconds = options.healthInterval ?? reserved.healthInterval
+  return new Target({
+    name,
+    address: parseHostPort(reserved.target, 'target-invalid'),
+    maxConnections: options.maxConnections ?? reserved.maxConnections,
+    interval: seconds === undefined ? LIMITS.healthInterval : seconds * 1000,
+    log,
+  })
 }

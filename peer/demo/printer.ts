@@ -50,6 +50,11 @@ function startPrinter(name: string, address: HostPort): void {
   const serve = async (socket: Socket) => {
     try {
       const { text, bytes } = await receive(socket)
+      // Someone only wanted to know whether we are here.
+      if (bytes === 0) {
+        socket.end()
+        return
+      }
       for (const line of text.split('\n').filter((line) => line !== '')) say(`| ${line}`)
       say(`job of ${bytes} bytes printed`)
       await new Promise<void>((resolve) => socket.end(`OK ${name} ${bytes} bytes\n`, resolve))

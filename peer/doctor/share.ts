@@ -85,6 +85,7 @@ function watched(engine: Engine, made: RTCPeerConnection[]): Engine {
   return {
     name: engine.name,
     highWater: engine.highWater,
+    copies: engine.copies,
     wrtc: { ...engine.wrtc, RTCPeerConnection },
     selectedPair: (connection) => engine.selectedPair(connection),
     close: () => engine.close(),

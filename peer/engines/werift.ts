@@ -6,13 +6,12 @@ import type { Log } from '../../shared/log.ts'
 import { DataChannel } from './channel.ts'
 import { IceCandidate, PeerConnection, SessionDescription } from './connection.ts'
 import { hostAddresses, stunServers } from './ice.ts'
+import { endHandshake, repairDtls } from './werift-dtls.ts'
+import { repairIce } from './werift-ice.ts'
 import { repairSctp } from './werift-sctp.ts'
 
 /** werift sends one message at a time and wakes each waiting one at every flush: more than a few only cost time. */
 const HIGH_WATER = 128 * 1024
-
-/** The number of a handshake's last message, whatever werift takes it for. */
-const FINISHED: PropertyDescriptor = { get: () => Number.POSITIVE_INFINITY, set: () => undefined }
 
 /** WebRTC in TypeScript: runs wherever Node runs. */
 export function weriftEngine(log: Log): Engine {
@@ -67,22 +66,15 @@ export function weriftEngine(log: Log): Engine {
     protected async applyLocal(description: SessionDescription): Promise<void> {
       const { sctpTransport } = this.#connection
       if (sctpTransport !== undefined) repairSctp(sctpTransport.sctp)
-      for (const transport of this.#connection.dtlsTransports) {
-        transport.onStateChange.subscribe((state) => {
-          if (state === 'connecting') queueMicrotask(() => ignoreRepeats(transport.dtls))
-        })
-      }
+      for (const transport of this.#connection.dtlsTransports) repairDtls(transport)
       for (const transport of this.#connection.iceTransports) {
+        repairIce(transport)
         // Without a server of ours werift would ask Google's.
         if (!this.#stun) delete transport.connection.stunServer
         // Begun here and not awaited; werift itself would wait, up to 5 s for a STUN server that does not answer.
         transport
           .gather()
           .catch((error: unknown) => log.warn({ err: asNearportError(error) }, 'werift cannot gather candidates'))
-          .finally(() => {
-            // werift calls the transport completed now, whatever it was, and checks of a closed one would never end.
-            if (this.isClosed) transport.connection.state = 'closed'
-          })
       }
       await this.#connection.setLocalDescription(description)
     }
@@ -128,10 +120,7 @@ export function weriftEngine(log: Log): Engine {
 
     /** werift closes the path before it says goodbye on it, and the other side would miss us only after 30 s. */
     async #stop(): Promise<void> {
-      // Else a handshake that is unfinished, or begins in 100 ms, is repeated for 33 s and keeps the process up.
-      for (const { dtls } of this.#connection.dtlsTransports) {
-        if (dtls !== undefined) Object.defineProperty(dtls.dtls, 'flight', FINISHED)
-      }
+      for (const transport of this.#connection.dtlsTransports) endHandshake(transport)
       if (this.#connection.connectionState === 'connected') {
         await this.#connection.sctpTransport?.stop()
         // dgram hands over a datagram a tick late, and drops it if the socket has closed by then.
@@ -150,26 +139,13 @@ export function weriftEngine(log: Log): Engine {
       RTCIceCandidate: IceCandidate,
     },
     highWater: HIGH_WATER,
+    copies: false,
     selectedPair: async (connection) => (connection instanceof WeriftConnection ? connection.selectedPair() : null),
     close: async () => {
       for (const connection of open) connection.close()
       await Promise.all(closing)
     },
   }
-}
-
-const HELLO_VERIFY_REQUEST = 3
-const FLIGHT_AFTER_IT = 3
-
-/**
- * werift fails a handshake for good when it hears a HelloVerifyRequest again; and it does hear it again wherever the
- * first answer took longer than the 500 ms after which it repeats its greeting.
- */
-function ignoreRepeats(socket: werift.RTCDtlsTransport['dtls']): void {
-  if (socket === undefined) return
-  const handle = socket.onHandleHandshakes
-  const isDue = (type: number): boolean => type !== HELLO_VERIFY_REQUEST || socket.dtls.flight < FLIGHT_AFTER_IT
-  socket.onHandleHandshakes = (handshakes) => handle(handshakes.filter(({ msg_type }) => isDue(msg_type)))
 }
 
 function end({ host, port, type }: werift.Candidate): CandidateEnd {

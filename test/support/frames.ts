@@ -51,6 +51,8 @@ export const frame: fc.Arbitrary<Frame> = fc.oneof(
     last: fc.nat(2 ** 32 - 1),
     streams: fc.nat(2 ** 32 - 1),
   }),
+  fc.record({ type: fc.constant('PING' as const), stream: fc.constant(0 as const) }),
+  fc.record({ type: fc.constant('ARRIVED' as const), stream: fc.constant(0 as const), bytes: offset }),
 )
 
 export interface Mutation {

@@ -1,16 +1,23 @@
 /** Two muxes joined by carriers in memory; messages move by themselves, or one at a time (`manual`). */
+import type { Carrier } from '../../shared/lane.ts'
 import { Mux, StreamCount } from '../../shared/mux.ts'
-import { type Carrier, Scheduler } from '../../shared/scheduler.ts'
+import { Scheduler } from '../../shared/scheduler.ts'
 import type { MuxStream } from '../../shared/stream.ts'
 import { WindowBudget } from '../../shared/window-budget.ts'
 
 export class MemoryCarrier implements Carrier {
   onlow: (() => void) | null = null
+  readonly copies: boolean
   drainWhenArmed = false
   sentBytes = 0
   readonly queue: Uint8Array[] = []
   #threshold = 0
   #buffered = 0
+
+  /** `copies`: as an engine that does; its messages must not be overwritten in the queue. */
+  constructor(copies = false) {
+    this.copies = copies
+  }
 
   get bufferedAmount(): number {
     return this.#buffered
@@ -30,7 +37,7 @@ export class MemoryCarrier implements Carrier {
   }
 
   send(message: Uint8Array): void {
-    this.queue.push(message)
+    this.queue.push(this.copies ? message.slice() : message)
     this.#buffered += message.length
     this.sentBytes += message.length
   }
@@ -82,11 +89,14 @@ interface Options {
   highWater?: number
   autoTake?: (index: number) => boolean
   carrier?: MemoryCarrier
+  /** See Carrier. */
+  copies?: boolean
 }
 
-export function muxPair({ manual = false, highWater = 256 * 1024, autoTake = () => true, carrier }: Options = {}) {
-  const up = carrier ?? new MemoryCarrier()
-  const down = new MemoryCarrier()
+export function muxPair(options: Options = {}) {
+  const { manual = false, highWater = 256 * 1024, autoTake = () => true, copies = false } = options
+  const up = options.carrier ?? new MemoryCarrier(copies)
+  const down = new MemoryCarrier(copies)
   const accepted: Accepted[] = []
   const shared = () => ({ budget: new WindowBudget(), count: new StreamCount() })
   const accept = (stream: MuxStream) => {

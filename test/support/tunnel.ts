@@ -56,6 +56,8 @@ export interface PeerOptions {
 
 export interface ShareOptions extends PeerOptions {
   readonly maxConnections?: number
+  /** seconds; default: off, so that a target counts no connection but those of the test */
+  readonly healthInterval?: number
   /** `share private` of one name instead of `share reserved` */
   readonly ephemeral?: boolean
 }
@@ -193,11 +195,12 @@ export class Network {
 
   /** Reserves what is not reserved yet, and serves it. `targets`: HOST:PORT by name. */
   async share(targets: Readonly<Record<string, string>>, options: ShareOptions = {}): Promise<Peer> {
-    const { home = 'share', launch = [], maxConnections, ephemeral = false, env } = options
+    const { home = 'share', launch = [], maxConnections, healthInterval, ephemeral = false, env } = options
     const names = Object.keys(targets)
     const flags = [
       ...engineAndGrace(options),
       ...(maxConnections === undefined ? [] : ['--max-connections', String(maxConnections)]),
+      ...['--health-interval', healthInterval === undefined ? 'off' : String(healthInterval)],
     ]
     const [[name = '', target = ''] = []] = Object.entries(targets)
     if (!ephemeral) {

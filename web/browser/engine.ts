@@ -9,6 +9,7 @@ export function browserEngine(): Engine {
   return {
     name: 'browser',
     wrtc: { RTCPeerConnection, RTCSessionDescription, RTCIceCandidate },
+    copies: true,
     highWater: HIGH_WATER,
     selectedPair: async (connection) => {
       const path = await pathOf(connection)

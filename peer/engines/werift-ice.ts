@@ -1,0 +1,71 @@
+/** Repairs of werift's ICE: without them a path waits for timers after it was found, and a closed agent may revive. */
+import type { RTCIceTransport } from 'werift'
+import { deferred } from '../../shared/deferred.ts'
+
+/** What of werift's agent its types keep private. */
+interface Agent {
+  readonly state: string
+  readonly nominated?: object
+  readonly checkList: readonly { readonly state: number }[]
+  connect: () => Promise<void>
+  addPair: (pair: object) => void
+  checkComplete: (pair: object) => void
+  schedulingChecks: () => boolean
+  queryConsent: () => void
+  setState: (state: string) => void
+}
+
+/** The state of a pair that is being checked. */
+const IN_PROGRESS = 2
+
+/** To be called on a transport once, before it gathers or starts. */
+export function repairIce({ connection }: RTCIceTransport): void {
+  const agent = connection as unknown as Agent
+  stayClosed(agent)
+  noticePath(agent)
+}
+
+/** werift calls it completed when it has gathered, connected when it was, and then checks for ever on a closed one. */
+function stayClosed(agent: Agent): void {
+  const { setState } = agent
+  agent.setState = (state) => {
+    if (agent.state !== 'closed') setState.call(agent, state)
+  }
+}
+
+/**
+ * werift looks every 20 ms for a pair to check, and whether one was chosen only when there is none left: with many
+ * candidates a path is used long after it was found, and what the other side sends on it meanwhile is lost.
+ */
+function noticePath(agent: Agent): void {
+  const { connect, addPair, checkComplete, schedulingChecks } = agent
+  const found = deferred<void>()
+  let looking = false
+
+  agent.checkComplete = (pair) => {
+    checkComplete.call(agent, pair)
+    if (agent.nominated !== undefined) found.resolve()
+  }
+  // None after that, so that werift's own loop ends.
+  agent.schedulingChecks = () => agent.nominated === undefined && schedulingChecks.call(agent)
+  agent.addPair = (pair) => {
+    addPair.call(agent, pair)
+    queueMicrotask(() => {
+      // One at a time: further ones keep werift's pace.
+      if (looking && !agent.checkList.some(({ state }) => state === IN_PROGRESS)) agent.schedulingChecks()
+    })
+  }
+  agent.connect = async () => {
+    const connected = connect.call(agent)
+    looking = true
+    try {
+      await Promise.race([connected, found.promise])
+    } finally {
+      looking = false
+    }
+    if (agent.state === 'closed') return
+    // As werift does it itself, up to 20 ms later.
+    agent.queryConsent()
+    agent.setState('connected')
+  }
+}
