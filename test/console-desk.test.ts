@@ -1,5 +1,6 @@
 /** What the page of the console knows and says, over a network that the test makes up. */
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
+import { deferred } from '../shared/deferred.ts'
 import { type ErrorCode, NearportError } from '../shared/errors.ts'
 import type { Connection, Live, Network, PathView, PeerView, ShareStatus, ShareView } from '../web/browser/index.ts'
 import { Desk } from '../web/console/desk.ts'
@@ -53,6 +54,8 @@ describe('the desk', () => {
   const remembered: string[] = []
   const invites: string[] = []
   let refused: ErrorCode | null
+  /** what open() gives; null: it refuses */
+  let connection: Connection | null
   let changes: number
   let desk: Desk
 
@@ -65,7 +68,9 @@ describe('the desk', () => {
     state: () => state,
     open: (name): Promise<Connection> => {
       opened.push(name)
-      return Promise.reject(new NearportError('name-offline', 'nobody'))
+      return connection === null
+        ? Promise.reject(new NearportError('name-offline', 'nobody'))
+        : Promise.resolve(connection)
     },
     path: (name) => Promise.resolve(paths.get(name) ?? null),
     close: () => Promise.resolve(),
@@ -77,6 +82,7 @@ describe('the desk', () => {
     shares.tell([])
     state.tell(true)
     refused = null
+    connection = null
     changes = 0
     desk = new Desk(
       {
@@ -171,6 +177,28 @@ describe('the desk', () => {
     expect(desk.isStalled(job)).toBe(true)
     Object.assign(job, { acknowledged: 3 })
     expect(desk.isStalled(job)).toBe(false)
+  })
+
+  test('a job that stands still is announced once', async () => {
+    const { promise: stalls } = deferred<void>()
+    connection = {
+      ...{ name: 'bar', abort: () => undefined, closed: new Promise(() => undefined) },
+      readable: new ReadableStream(),
+      writable: new WritableStream({ write: () => stalls }),
+      acknowledged: new Told(0),
+    }
+    await desk.start(KEY)
+    desk.printText('bar', 'x', 'plain')
+    const [job] = desk.queue('bar').jobs
+    while (job?.sent !== 1) await new Promise((resolve) => setImmediate(resolve))
+    desk.noticeStalls()
+    expect(desk.announcement).toBe('Typed text on bar: printing')
+    jest.spyOn(Date, 'now').mockReturnValue(job.movedAt + CONSOLE.stalledAfter)
+    desk.noticeStalls()
+    expect(desk.announcement).toBe(`Typed text on bar: ${desk.words.stalled}`)
+    const before = changes
+    desk.noticeStalls()
+    expect(changes).toBe(before)
   })
 
   test('paths come and go', async () => {

@@ -121,6 +121,18 @@ export class Desk {
     return job.state === 'sending' && job.sent > job.acknowledged && Date.now() - job.movedAt >= CONSOLE.stalledAfter
   }
 
+  /** Says which jobs stand still; to be called now and then, as nothing else happens then. */
+  noticeStalls(): void {
+    for (const [name, { jobs }] of this.#queues) {
+      for (const job of jobs) {
+        if (!this.isStalled(job) || this.#announced.get(job) === 'stalled') continue
+        this.#announced.set(job, 'stalled')
+        this.announcement = this.words.announced(this.titleOf(job), name, this.words.stalled)
+        this.#world.changed()
+      }
+    }
+  }
+
   /** When a duration that a share peer told had begun; ms since 1970. */
   beganAt(status: ShareStatus, durationMs: number): number {
     return (this.#told.get(status) ?? Date.now()) - durationMs

@@ -6,6 +6,6 @@ export const CONSOLE = {
   jobsKept: 5,
   /** ms without an acknowledged byte after which a job is said to stand still: a cutter takes less. */
   stalledAfter: 5000,
-  /** ms between two looks at the paths of this page. */
-  pathInterval: 2000,
+  /** ms between two looks at the paths of this page, and at jobs that stand still. */
+  lookInterval: 2000,
 } as const

@@ -47,8 +47,9 @@ addEventListener('beforeunload', (event) => {
   if (desk.pending > 0) event.preventDefault()
 })
 setInterval(() => {
+  desk.noticeStalls()
   if (!document.hidden) void desk.lookAtPaths()
-}, CONSOLE.pathInterval)
+}, CONSOLE.lookInterval)
 
 root.replaceChildren()
 changed()
