@@ -86,7 +86,7 @@ whenAsked('pictures of the console', () => {
       .tile('office-2')
       .locator('.path dd', { hasText: /ms|毫秒/ })
       .waitFor()
-    await page.page.screenshot({ path: join(FOLDER ?? '', `${name}.png`), fullPage: options.hasTouch === true })
+    await page.page.screenshot({ path: join(FOLDER ?? '', `${name}.png`), fullPage: true })
     socket.resetAndDestroy()
     await page.close()
     expect(page.faults).toEqual([])

@@ -69,9 +69,9 @@ export const en = {
   textLabel: 'Text to print',
   kindLabel: 'Send it as',
   kinds: {
-    plain: 'plain text (UTF-8)',
-    receipt: 'receipt, Western (ESC/POS)',
-    receiptChinese: 'receipt, Chinese (ESC/POS, GB18030)',
+    plain: 'plain text',
+    receipt: 'receipt (ESC/POS)',
+    receiptChinese: 'Chinese receipt (ESC/POS)',
   },
   print: 'Print',
   typedName: 'Typed text',

@@ -66,9 +66,9 @@ export const zh: Words = {
   textLabel: '要打印的文本',
   kindLabel: '发送方式',
   kinds: {
-    plain: '纯文本（UTF-8）',
-    receipt: '小票，西文（ESC/POS）',
-    receiptChinese: '小票，中文（ESC/POS，GB18030）',
+    plain: '纯文本',
+    receipt: '西文小票（ESC/POS）',
+    receiptChinese: '中文小票（ESC/POS）',
   },
   print: '打印',
   typedName: '输入的文本',
