@@ -1,4 +1,6 @@
 /** What the page of the console knows and says, over a network that the test makes up. */
+import { readFileSync } from 'node:fs'
+import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { deferred } from '../shared/deferred.ts'
 import { type ErrorCode, NearportError } from '../shared/errors.ts'
@@ -44,6 +46,13 @@ const PATH: PathView = {
   remote: { address: '10.0.0.2', port: 2, type: 'host' },
   ...{ roundTripMs: 1, bytesSent: 2, bytesReceived: 3 },
 }
+
+test('all of the console is under 80 KiB compressed, the library with it', () => {
+  const sizes = ['index.html', 'console.js', 'console.css', 'console.svg'].map(
+    (file) => gzipSync(readFileSync(new URL(`../dist/web/${file}`, import.meta.url)), { level: 9 }).length,
+  )
+  expect(sizes.reduce((sum, size) => sum + size)).toBeLessThan(80 * 1024)
+})
 
 describe('the desk', () => {
   const shares = new Told<readonly ShareView[]>([])
