@@ -47,11 +47,11 @@ const PATH: PathView = {
   ...{ roundTripMs: 1, bytesSent: 2, bytesReceived: 3 },
 }
 
-test('all of the console is under 80 KiB compressed, the library with it', () => {
+test('all of the console is under 90 KiB compressed, the library with it', () => {
   const sizes = ['index.html', 'console.js', 'console.css', 'console.svg'].map(
     (file) => gzipSync(readFileSync(new URL(`../dist/web/${file}`, import.meta.url)), { level: 9 }).length,
   )
-  expect(sizes.reduce((sum, size) => sum + size)).toBeLessThan(80 * 1024)
+  expect(sizes.reduce((sum, size) => sum + size)).toBeLessThan(90 * 1024)
 })
 
 describe('the desk', () => {
