@@ -84,9 +84,10 @@ export class Flight {
     this.#restart()
   }
 
-  /** A channel is gone with what was on its way in it. */
-  lost(bytes: number): void {
+  /** A channel is gone with what was on its way in it; `asked`: the question, too. */
+  lost(bytes: number, asked: boolean): void {
     this.#bytes -= bytes
+    if (asked) this.#waits = false
   }
 
   #isDue(every: number): boolean {

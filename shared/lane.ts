@@ -147,6 +147,11 @@ export class Lane {
     this.#pingEnd = this.#sent
   }
 
+  /** The other side was asked, and has not answered yet. */
+  get isAsked(): boolean {
+    return this.#pingEnd !== Number.POSITIVE_INFINITY
+  }
+
   /** For the scheduler: a message of so many bytes leaves. */
   count(bytes: number): void {
     this.#sent += bytes

@@ -63,7 +63,7 @@ export class Scheduler implements LaneOwner {
     this.#filling.delete(lane)
     this.#busy.delete(lane)
     this.#unsaid.delete(lane)
-    this.#flight.lost(lane.inFlight)
+    this.#flight.lost(lane.inFlight, lane.isAsked)
     this.#schedule()
   }
 

@@ -88,6 +88,17 @@ test('a path that becomes longer is filled again once its round trip was measure
   expect(rateFor(10_000) / path.rate).toBeGreaterThan(0.9)
 })
 
+test('a question that was lost with its channel is asked again', () => {
+  let now = 0
+  const flight = new Flight(() => now)
+  flight.asks()
+  flight.sent(1000)
+  now += LIMITS.roundTripBusy
+  expect(flight.isDue).toBe(false)
+  flight.lost(1000, true)
+  expect([flight.isDue, flight.bytes]).toEqual([true, 0])
+})
+
 test('what a sender does not offer is not taken for what the path cannot do', () => {
   const busy = simulate({ rate: 12_000, roundTrip: 50 }, 5000, 4000)
   expect(busy.flight.window).toBeGreaterThanOrEqual(4000 * 50)
