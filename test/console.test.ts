@@ -37,7 +37,9 @@ withChromium('the console', () => {
   const share = async (name: string): Promise<void> => {
     const [werift = 'werift', native = werift] = ENGINES
     const engine = name === 'kitchen' ? werift : native
-    shares[name] = await network.share({ [name]: printer(name).address }, { engine, home: homes[name] ?? 'share' })
+    // Jobs tell how their printer is; a look of the share's own would be one connection more at it.
+    const options = { engine, home: homes[name] ?? 'share', healthInterval: 3600 }
+    shares[name] = await network.share({ [name]: printer(name).address }, options)
   }
 
   /** The printer's end of a connection, which reads nothing before the test does. */
@@ -97,7 +99,7 @@ withChromium('the console', () => {
     ).toBe(20 * MIB)
   })
 
-  test('shows who is connected, and the path to a printer', async () => {
+  test('shows who is connected, the path to a printer, and what its share says of it and of its links', async () => {
     await page.type('kitchen', 'x', 'plain')
     await page.reached('kitchen', 'done')
     await page
@@ -108,6 +110,9 @@ withChromium('the console', () => {
     await peers.filter({ hasText: 'this page' }).waitFor()
     await peers.filter({ hasText: 'serves kitchen' }).waitFor()
     await peers.filter({ hasText: 'serves office' }).waitFor()
+    await page.condition('kitchen', /Ready/)
+    const link = peers.filter({ hasText: 'serves kitchen' }).locator('.links li', { hasText: 'this page' })
+    await link.filter({ hasText: /same network · .*round trip · 0 connections · [1-9]/ }).waitFor()
   })
 
   test('prints by keyboard alone', async () => {
