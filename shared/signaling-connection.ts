@@ -84,7 +84,7 @@ export class SignalingConnection {
   }
 
   get admitted(): boolean {
-    return this.#state === 'admitted'
+    return this.#state === 'admitted' && this.#closing === undefined
   }
 
   /** Sends in order, and as fast as the server allows; `sent` is called when it is the message's turn. */
@@ -175,7 +175,7 @@ export class SignalingConnection {
 
   #flush(): void {
     if (this.#pacer !== undefined) return
-    while (this.#state === 'admitted') {
+    while (this.admitted) {
       const [next] = this.#outgoing
       if (next === undefined) return
       if (!this.#bucket.take()) {

@@ -125,6 +125,19 @@ describeChromium('a page in Chromium (package chromium)', () => {
       expect(await reset).toBe(true)
     })
 
+    test('that writes what is no bytes does not leave the printer with half a job', async () => {
+      const socket = await begin()
+      const reset = isReset(socket)
+      const outcome = await page.evaluate(async () => {
+        const writer = job.writable.getWriter()
+        await writer.write(new Uint8Array(10))
+        const text = 'receipt' as unknown as Uint8Array
+        return [await writer.write(text).catch((error) => error.name), (await job.closed)?.code]
+      })
+      expect(outcome).toEqual(['TypeError', 'peer-reset'])
+      expect(await reset).toBe(true)
+    })
+
     test('is told of a reset by the printer, in reading and in writing', async () => {
       const socket = await begin()
       const failures = page.evaluate(async () => {

@@ -23,7 +23,7 @@ export class StreamConnection implements Connection {
   #arrived: Uint8Array[] = []
   #asked: Deferred<void> | null = null
   #finished = false
-  #cancelled = false
+  #readingDone = false
 
   // Writing.
   #writer: WritableStreamDefaultController | null = null
@@ -77,7 +77,7 @@ export class StreamConnection implements Connection {
   }
 
   #receive(bytes: Uint8Array): void {
-    if (this.#cancelled) this.#stream.taken(bytes.length)
+    if (this.#readingDone) this.#stream.taken(bytes.length)
     else if (this.#asked !== null) this.#deliver(bytes, this.#asked)
     else this.#arrived.push(bytes)
   }
@@ -104,19 +104,23 @@ export class StreamConnection implements Connection {
   }
 
   #endReadable(): void {
-    if (!this.#cancelled) this.#reader?.close()
-    this.#cancelled = true
+    if (!this.#readingDone) this.#reader?.close()
+    this.#readingDone = true
     this.#asked?.resolve()
   }
 
   /** TCP cannot say that only one direction is unwanted: what still comes is dropped, so that the target goes on. */
   #cancel(): void {
-    this.#cancelled = true
+    this.#readingDone = true
     for (const bytes of this.#arrived.splice(0)) this.#stream.taken(bytes.length)
   }
 
   async #write(chunk: Uint8Array): Promise<void> {
-    if (!(chunk instanceof Uint8Array)) throw new TypeError('a connection takes Uint8Arrays')
+    if (!(chunk instanceof Uint8Array)) {
+      // The stream fails with this, and nothing else would tell the target that its job is not whole.
+      this.abort('the page wrote what is no Uint8Array')
+      throw new TypeError('a connection takes Uint8Arrays')
+    }
     for (let at = 0; at < chunk.length; at += LIMITS.messageBytes) {
       // Copied, as it may have to be sent again, and the page may do with its bytes as it likes.
       const piece = chunk.slice(at, at + LIMITS.messageBytes)
@@ -143,7 +147,7 @@ export class StreamConnection implements Connection {
   #fail(reason: NearportError): void {
     this.#reason = reason
     this.#arrived = []
-    if (!this.#cancelled) this.#reader?.error(reason)
+    if (!this.#readingDone) this.#reader?.error(reason)
     this.#writer?.error(reason)
     this.#asked?.resolve()
     this.#room?.reject(reason)
