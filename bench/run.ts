@@ -6,11 +6,12 @@
  *
  * The exit status is 1 if something failed that should have worked. A goal that is not met is no failure.
  */
-import { writeFile } from 'node:fs/promises'
+import { writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
 import { CommanderError } from 'commander'
 import { CASES } from './cases/all.ts'
 import type { Run } from './cases/case.ts'
+import { undoAtExit } from './cleanup.ts'
 import { CONTENDERS } from './contenders/all.ts'
 import type { Contender } from './contenders/contender.ts'
 import { type Options, parseOptions } from './options.ts'
@@ -37,15 +38,25 @@ async function main(words: readonly string[]): Promise<number> {
     say,
   }
   const [load = 0] = loadavg()
+  const circumstances = circumstancesOf(options, words, load)
+  // What was found is told, however this ends.
+  const finish = undoAtExit(() => {
+    results.note('This run was interrupted.')
+    write(options, results, circumstances)
+  })
   const begun = performance.now()
   for (const one of CASES.filter(({ id }) => options.cases.includes(id))) await one.run(run)
   say(`took ${Math.round((performance.now() - begun) / 1000)} s`)
-  const circumstances = circumstancesOf(options, words, load)
-  if (options.json !== null) await writeFile(options.json, json(results, circumstances))
+  finish()
+  write(options, results, circumstances)
+  return results.hasFailed ? 1 : 0
+}
+
+function write(options: Options, results: Results, circumstances: Circumstances): void {
+  if (options.json !== null) writeFileSync(options.json, json(results, circumstances))
   const report = markdown(results, circumstances, CONTENDERS)
   if (options.markdown === null) process.stdout.write(report)
-  else await writeFile(options.markdown, report)
-  return results.hasFailed ? 1 : 0
+  else writeFileSync(options.markdown, report)
 }
 
 /** The contenders that are asked for and can be had; the others are listed as missing. */
