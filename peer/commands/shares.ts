@@ -138,12 +138,14 @@ async function serve(
     if (left.size === 0) allDisplaced.reject(new NearportError(code, message))
   }
   const serving = async () => {
-    for (const [name, { target, maxConnections }] of shares) {
+    // All at once, as each takes a round trip; they are answered in order.
+    const claims = [...shares].map(async ([name, { target, maxConnections }]) => {
       const bound = options.maxConnections ?? maxConnections
       const { accept } = new Target(name, parseHostPort(target, 'target-invalid'), bound, log)
       await share.serve(name, ephemeral, accept)
       process.stdout.write(options.json ? `${JSON.stringify({ name, target })}\n` : `sharing ${name}: ${target}\n`)
-    }
+    })
+    await Promise.all(claims)
     return allDisplaced.promise
   }
   try {
