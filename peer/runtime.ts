@@ -1,9 +1,10 @@
 /** Puts one peer process together: configuration, engine, and a connection to the signaling server. */
 import { nanoid } from 'nanoid'
 import WebSocket from 'ws'
-import { Sealer } from '../shared/crypto.ts'
+import { type Identity, Sealer } from '../shared/crypto.ts'
 import { asNearportError } from '../shared/errors.ts'
 import type { HostPort } from '../shared/hostport.ts'
+import type { Invite } from '../shared/invite.ts'
 import type { Log } from '../shared/log.ts'
 import type { PeerNode } from '../shared/node.ts'
 import { SignalingClient } from '../shared/signaling-client.ts'
@@ -14,16 +15,13 @@ import { NatWatch } from './nat.ts'
 import { Predecessors } from './predecessors.ts'
 
 /** An admitted connection to the server, for commands that need no links. Rejects with why there is none. */
-export async function connectSignaling(config: Config, log: Log, peer: string = nanoid()): Promise<SignalingClient> {
-  const [invite, identity] = [await config.invite(), await config.identity()]
-  const signaling = new SignalingClient({
-    url: invite.url,
-    networkKey: invite.networkKey,
-    identity,
-    peer,
-    WebSocket,
-    log,
-  })
+export async function connectSignaling(config: Config, log: Log): Promise<SignalingClient> {
+  return connect(await config.invite(), await config.identity(), nanoid(), log)
+}
+
+async function connect(invite: Invite, identity: Identity, peer: string, log: Log): Promise<SignalingClient> {
+  const { url, networkKey } = invite
+  const signaling = new SignalingClient({ url, networkKey, identity, peer, WebSocket, log })
   try {
     await signaling.start()
   } catch (error) {
@@ -62,28 +60,34 @@ export interface PeerOptions {
 
 /** A whole peer. Rejects with `not-enabled`, `engine-missing`, `server-unreachable`, `admission-refused`, … */
 export async function startPeer(config: Config, options: PeerOptions, log: Log): Promise<RunningPeer> {
-  const { networkKey } = await config.invite()
-  const [identity, engine, sealer] = await Promise.all([
-    config.identity(),
-    loadEngine(options.engine, log),
-    Sealer.from(networkKey),
-  ])
+  const invite = await config.invite()
+  const { networkKey } = invite
+  const [identity, sealer] = await Promise.all([config.identity(), Sealer.from(networkKey)])
   const peer = nanoid()
-  const running = new Predecessors(config.folder)
-  try {
-    const signaling = await connectSignaling(config, log, peer)
-    const predecessors = await enter(running, peer, log)
-    const natWatch = new NatWatch(log)
-    natWatch.look(stunServer(signaling))
-    // It was lost perhaps because the network is another now.
-    signaling.onreconnect.add(() => natWatch.look(stunServer(signaling)))
-    const { grace } = options
-    const node = { peer, identity, networkKey, sealer, engine, signaling, grace, predecessors, log }
-    return { ...node, nat: natWatch.report, natWatch, leave: () => running.leave(peer) }
-  } catch (error) {
-    await engine.close()
-    throw error
+  // Together: the one takes the processor, the other a few round trips.
+  const [loaded, connected] = await Promise.allSettled([
+    loadEngine(options.engine, log),
+    connect(invite, identity, peer, log),
+  ])
+  if (loaded.status === 'rejected') {
+    if (connected.status === 'fulfilled') await connected.value.close()
+    throw loaded.reason
   }
+  const engine = loaded.value
+  if (connected.status === 'rejected') {
+    await engine.close()
+    throw connected.reason
+  }
+  const signaling = connected.value
+  const running = new Predecessors(config.folder)
+  const predecessors = await enter(running, peer, log)
+  const natWatch = new NatWatch(log)
+  natWatch.look(stunServer(signaling))
+  // It was lost perhaps because the network is another now.
+  signaling.onreconnect.add(() => natWatch.look(stunServer(signaling)))
+  const { grace } = options
+  const node = { peer, identity, networkKey, sealer, engine, signaling, grace, predecessors, log }
+  return { ...node, nat: natWatch.report, natWatch, leave: () => running.leave(peer) }
 }
 
 /** Without it a killed process is only missed after the grace time, which is no reason not to run. */

@@ -1,6 +1,5 @@
 /** enable, disable, overview: this environment and its network. */
 import { text } from 'node:stream/consumers'
-import password from '@inquirer/password'
 import type { Command } from 'commander'
 import { Sealer } from '../../shared/crypto.ts'
 import { NearportError } from '../../shared/errors.ts'
@@ -42,6 +41,8 @@ async function enable(argument: string | undefined, { log }: CommandContext): Pr
 
 async function readLink(): Promise<string> {
   if (!process.stdin.isTTY) return text(process.stdin)
+  // Only here: it takes a while to load, and every command loads this file.
+  const { default: password } = await import('@inquirer/password')
   return password({ message: 'Link (URL#KEY), not shown:' }, { output: process.stderr })
 }
 

@@ -149,14 +149,16 @@ async function serve(
     if (left.size === 0) allDisplaced.reject(new NearportError(code, message))
   }
   const serving = async () => {
-    for (const [name, reserved] of shares) {
+    // All at once, as each takes a round trip; they are answered in order.
+    const claims = [...shares].map(async ([name, reserved]) => {
       const made = makeTarget(name, reserved, options, log)
       targets.set(name, made)
       await share.serve(name, ephemeral, made)
       made.start()
       const { target } = reserved
       process.stdout.write(options.json ? `${JSON.stringify({ name, target })}\n` : `sharing ${name}: ${target}\n`)
-    }
+    })
+    await Promise.all(claims)
     return allDisplaced.promise
   }
   try {
