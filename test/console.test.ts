@@ -107,7 +107,7 @@ withChromium('the console', () => {
       .locator('.path dd', { hasText: /round trip/ })
       .waitFor()
     const peers = page.page.locator('.peer')
-    await peers.filter({ hasText: 'this page' }).waitFor()
+    await peers.filter({ has: page.page.locator('.tag', { hasText: 'this page' }) }).waitFor()
     await peers.filter({ hasText: 'serves kitchen' }).waitFor()
     await peers.filter({ hasText: 'serves office' }).waitFor()
     await page.condition('kitchen', /Ready/)
