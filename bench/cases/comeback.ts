@@ -1,12 +1,14 @@
 /** Fifty access processes that lose power and come back at once, to one share process. */
 import { type EngineName, Nearport } from '../contenders/nearport.ts'
-import { Line } from '../tcp/line.ts'
+import { type FirstAnswer, firstAnswer } from '../tcp/load.ts'
 import { TargetProcess } from '../tcp/target-process.ts'
 import type { Case, Run } from './case.ts'
 import { ENGINES } from './cold.ts'
 
 const GROUP = 'Fifty access processes killed and started at once'
 const PROCESSES = 50
+/** seconds */
+const DEADLINE = 120
 
 export const comebackCase: Case = {
   id: 'comeback',
@@ -41,14 +43,16 @@ async function measure({ results }: Run, contender: string, engine: EngineName):
       homes().map(async (home) => {
         const { ports } = await nearport.access(['pc1'], { engine, home })
         const listening = since(begun)
-        await answer(ports)
-        return { listening, usable: since(begun) }
+        const { resets } = await answer(ports)
+        return { listening, usable: since(begun), resets }
       }),
     )
     const add = (name: string, value: number) => results.add({ group: GROUP, name, unit: 's' }, contender, value)
     add('until all are usable', Math.max(...back.map(({ usable }) => usable)))
     add('until all know the server and listen', Math.max(...back.map(({ listening }) => listening)))
     add('longest from listening to usable', Math.max(...back.map(({ listening, usable }) => usable - listening)))
+    const resets = back.reduce((sum, one) => sum + one.resets, 0)
+    results.add({ group: GROUP, name: 'jobs reset meanwhile, and sent again', unit: '' }, contender, resets)
     // The same processes, loaded as the access processes are, with nothing else to do.
     const versions = performance.now()
     await Promise.all(homes().map((home) => nearport.spawn(home, ['version']).ended))
@@ -62,6 +66,4 @@ async function measure({ results }: Run, contender: string, engine: EngineName):
 const homes = (): string[] => Array.from({ length: PROCESSES }, (_, index) => `access-${index}`)
 const since = (begun: number): number => (performance.now() - begun) / 1000
 
-async function answer(ports: readonly number[]): Promise<void> {
-  await Line.once(ports[0] ?? 0, { up: 1, down: 0 })
-}
+const answer = ([port = 0]: readonly number[]): Promise<FirstAnswer> => firstAnswer(port, performance.now(), DEADLINE)

@@ -44,7 +44,7 @@ async function measure({ results, quick }: Run, contender: string, engine: Engin
     const plural = count === 1 ? '1 share' : `${count} shares`
     await withShares(engine, count, async ({ near, far, ports, ready }) => {
       add(`${plural}: from process start until all are usable`, 's', ready)
-      const seconds = quick ? 2 : 8
+      const seconds = quick ? 4 : 8
       await delay(1000)
       const before = await cpuSeconds([near, far])
       await delay(seconds * 1000)

@@ -45,8 +45,8 @@ async function measure({ results }: Run, { contender, start }: Starter, round: n
   const begun = performance.now()
   const child = start(port)
   try {
-    const { total } = await firstAnswer(port, begun)
-    if (round > 0) results.add(MEASURE, contender.name, total)
+    const { at } = await firstAnswer(port, begun)
+    if (round > 0) results.add(MEASURE, contender.name, at)
   } finally {
     await child.stop()
   }

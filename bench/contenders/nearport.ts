@@ -16,6 +16,9 @@ const CLI = fileURLToPath(new URL('../../cli.js', import.meta.url))
 
 export type EngineName = 'native' | 'werift'
 
+/** ms. Fifty that are started at once on a small machine take a while. */
+const START_DEADLINE = 120_000
+
 /** Of the user's own network nothing is wanted here. */
 const UNSET = Object.fromEntries(
   ['HOME', 'LINK', 'KEY', 'ENGINE', 'LISTEN', 'LOG_LEVEL', 'PUBLIC_URL'].map((name) => [`NEARPORT_${name}`, undefined]),
@@ -105,7 +108,7 @@ export class Nearport {
     const { engine, home = 'access', launch } = options
     const binds = names.flatMap((name) => ['--bind', `${name}=127.0.0.1:0`])
     const child = this.spawn(home, ['access', 'private', ...names, ...binds, '--engine', engine, '--json'], launch)
-    const printed = await child.until('its ports', ({ stdout }) => stdout[0])
+    const printed = await child.until('its ports', ({ stdout }) => stdout[0], START_DEADLINE)
     const { binds: bound } = JSON.parse(printed) as { binds: { bind: string }[] }
     return { child, ports: bound.map(({ bind }) => parseHostPort(bind, 'internal').port) }
   }

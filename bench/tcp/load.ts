@@ -1,6 +1,6 @@
 /** The loads of the bench, over the local ports of whatever carries them. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { Line, type Timing } from './line.ts'
+import { Line } from './line.ts'
 
 export type Direction = 'up' | 'down' | 'both'
 
@@ -61,14 +61,21 @@ export async function firstBytes(port: number, count: number, pause: number, up 
   return samples
 }
 
-/** {@link Line.once} as soon as somebody listens; ms since `begun`. Rejects after so many seconds. */
-export async function firstAnswer(port: number, begun: number, most = 60): Promise<Timing> {
-  for (;;) {
+export interface FirstAnswer {
+  /** ms since the begin */
+  readonly at: number
+  /** Connections that were made and then reset. */
+  readonly resets: number
+}
+
+/** {@link Line.once}, tried until there is an answer. Rejects after so many seconds. */
+export async function firstAnswer(port: number, begun: number, most = 60): Promise<FirstAnswer> {
+  for (let resets = 0; ; ) {
     try {
       await Line.once(port, { up: 1, down: 0 })
-      const now = performance.now() - begun
-      return { firstByte: now, total: now }
+      return { at: performance.now() - begun, resets }
     } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ECONNRESET') resets++
       if (performance.now() - begun > most * 1000) throw error
       await delay(2)
     }
