@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The command line: what each command does is in peer/ and signaling/; here they meet, and errors become words. */
-import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { Command, CommanderError, Option } from 'commander'
 import { registerAccessCommands } from './peer/commands/access.ts'
 import { registerDoctorCommand } from './peer/commands/doctor.ts'
@@ -10,7 +10,7 @@ import { LOG_LEVELS, type LogOptions, makeLog } from './peer/log.ts'
 import { asNearportError, ERRORS } from './shared/errors.ts'
 import { registerSignalCommand } from './signaling/command.ts'
 
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+const { version } = createRequire(import.meta.url)('nearport/package.json') as { version: string }
 
 const program = new Command('nearport')
   .description('Brings a far TCP port near, peer to peer.')

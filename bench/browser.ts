@@ -32,7 +32,7 @@ const { values } = parseArgs({
   },
 })
 const bytes = Number(values.mib) * MIB
-const cli = fileURLToPath(new URL('../cli.js', import.meta.url))
+const cli = fileURLToPath(new URL('../bin/nearport.js', import.meta.url))
 
 /** Chromium at one end of a bare channel, a process with the engine at the other; gives the seconds of a run. */
 async function bareChannel(page: Page, engine: string) {

@@ -48,7 +48,13 @@ describe('the files for browsers', () => {
 
   test('are nothing else that lies in the folder or outside of it', async () => {
     const { url } = await startTestSignaling({ webDir: BUILT })
-    for (const path of ['browser/index.d.ts', '..%2fcli.js', '%2e%2e/cli.js', 'examples', '.', 'constructor']) {
+    for (const path of [
+      'browser/index.d.ts',
+      '..%2fbin/nearport.js',
+      '%2e%2e/bin/nearport.js',
+      'examples',
+      'constructor',
+    ]) {
       expect((await fetch(new URL(path, url))).status).toBe(404)
     }
   })

@@ -12,7 +12,7 @@ import { owned, temporaryFolder } from '../cleanup.ts'
 import { bulk } from '../tcp/load.ts'
 import type { Contender } from './contender.ts'
 
-const CLI = fileURLToPath(new URL('../../cli.js', import.meta.url))
+const CLI = fileURLToPath(new URL('../../bin/nearport.js', import.meta.url))
 
 export type EngineName = 'native' | 'werift'
 

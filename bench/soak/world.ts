@@ -11,7 +11,7 @@ import { LogBook } from './log-book.ts'
 import { Printer } from './printer.ts'
 import { Service } from './service.ts'
 
-const CLI = fileURLToPath(new URL('../../cli.js', import.meta.url))
+const CLI = fileURLToPath(new URL('../../bin/nearport.js', import.meta.url))
 const SIDES = [1, 2]
 const PRINTERS_PER_SHARE = 3
 /** Below the range systems take ports from by themselves: a port stays free while its process is down. */

@@ -20,7 +20,7 @@ import { Child, type ChildOptions } from './child.ts'
 const NAMES = ['pc1', 'pc2'] as const
 type Name = (typeof NAMES)[number]
 
-const cli = fileURLToPath(new URL('../../cli.js', import.meta.url))
+const cli = fileURLToPath(new URL('../../bin/nearport.js', import.meta.url))
 const printerProgram = fileURLToPath(new URL('printer.js', import.meta.url))
 
 const say = (line = '') => process.stdout.write(`${line}\n`)

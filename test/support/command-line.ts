@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
+const CLI = fileURLToPath(new URL('../../dist/bin/nearport.js', import.meta.url))
 
 /** Words that may stand before a command without being a part of it. */
 const PREFIXES = new Set(['npx', 'nohup', 'exec', 'sudo', 'do', 'then', 'while', 'until', 'if', '!'])

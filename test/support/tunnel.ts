@@ -1,4 +1,4 @@
-/** nearport as its users run it: real processes of dist/cli.js, over loopback, each in a temporary folder. */
+/** nearport as its users run it: real processes of dist/bin/nearport.js, over loopback, each in a temporary folder. */
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -8,7 +8,7 @@ import { test } from '@jest/globals'
 import { Child, type Exit } from '../../peer/demo/child.ts'
 import { parseHostPort } from '../../shared/hostport.ts'
 
-export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
+export const CLI = fileURLToPath(new URL('../../dist/bin/nearport.js', import.meta.url))
 
 export type EngineName = 'werift' | 'native'
 
