@@ -1,5 +1,6 @@
 /** How werift makes a connection: by what arrives, and by none of its timers. */
 import dgram from 'node:dgram'
+import { once } from 'node:events'
 import * as timers from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import type { Engine } from '../shared/engine.ts'
@@ -58,6 +59,21 @@ describe.each(PAIRINGS)('$initiator to $acceptor', ({ initiator, acceptor }) => 
   test('a connection is made without a timer', async () => {
     pair = await connectedPair(engines[initiator], engines[acceptor])
     expect(pair.initiator.peer.connected).toBe(true)
+  })
+
+  test('the kernel keeps more for werift than it does by itself', async () => {
+    const used = new Set<dgram.Socket>()
+    watchSent((datagram, socket) => {
+      if (encryptedRecords(datagram).length > 0) used.add(socket)
+      return true
+    })
+    pair = await connectedPair(engines[initiator], engines[acceptor])
+    const other = dgram.createSocket('udp4').bind(0, '127.0.0.1')
+    await once(other, 'listening')
+    const byItself = other.getRecvBufferSize()
+    other.close()
+    expect(used.size).toBeGreaterThanOrEqual(1)
+    for (const socket of used) expect(socket.getRecvBufferSize()).toBeGreaterThan(byItself)
   })
 
   test('no two encrypted records have the same number', async () => {
