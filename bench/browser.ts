@@ -2,7 +2,9 @@
  * Bulk throughput from a web page in Chromium to a printer, as a ratio to a bare data channel from Chromium to the
  * same engine, in the same run: rounds of bare, near; medians of the ratios.
  *
- *     npm run bench:browser -- [--mib 64] [--rounds 5] [--engine native,werift]
+ *     npm run bench:browser -- [--mib 64] [--rounds 5] [--engine native,werift] [--bare-kib 1024]
+ *
+ * `--bare-kib`: what the bare side keeps buffered.
  */
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,7 +21,7 @@ declare global {
   /** In a page. */
   var net: nearportBrowser.Network
   var bareSignal: (signal: unknown) => Promise<void>
-  var bareSend: (bytes: number) => void
+  var bareSend: (bytes: number, highWater: number) => void
 }
 
 const MIB = 1024 * 1024
@@ -28,10 +30,12 @@ const { values } = parseArgs({
     mib: { type: 'string', default: '64' },
     rounds: { type: 'string', default: '5' },
     engine: { type: 'string', default: 'native,werift' },
+    'bare-kib': { type: 'string', default: '1024' },
     chromium: { type: 'string', default: '/usr/bin/chromium' },
   },
 })
 const bytes = Number(values.mib) * MIB
+const bareHighWater = Number(values['bare-kib']) * 1024
 const cli = fileURLToPath(new URL('../bin/nearport.js', import.meta.url))
 
 /** Chromium at one end of a bare channel, a process with the engine at the other; gives the seconds of a run. */
@@ -50,7 +54,7 @@ async function bareChannel(page: Page, engine: string) {
       const done = message(end, 'done')
       end.send({ expect: bytes })
       const begin = performance.now()
-      await page.evaluate((count) => bareSend(count), bytes)
+      await page.evaluate(([count, highWater]) => bareSend(count, highWater), [bytes, bareHighWater] as const)
       await done
       return (performance.now() - begin) / 1000
     },
@@ -58,14 +62,12 @@ async function bareChannel(page: Page, engine: string) {
   }
 }
 
-/** Runs in the page: full messages, whenever less than 1 MiB is buffered, which was found to be its best. */
+/** Runs in the page: full messages, whenever less is buffered than the high-water mark. */
 async function offerBare(): Promise<void> {
   const tell = (globalThis as unknown as { tellBare: (signal: unknown) => Promise<void> }).tellBare
   const connection = new RTCPeerConnection({ iceServers: [] })
   connection.createDataChannel('control', { negotiated: true, id: 0 })
   const channel = connection.createDataChannel('bulk', { negotiated: true, id: 1, ordered: true })
-  const highWater = 1024 * 1024
-  channel.bufferedAmountLowThreshold = highWater / 2
   const early: RTCIceCandidateInit[] = []
   connection.onicecandidate = ({ candidate }) => {
     if (candidate !== null) void tell({ type: 'candidate', candidate: candidate.toJSON() })
@@ -78,7 +80,8 @@ async function offerBare(): Promise<void> {
     } else if (connection.remoteDescription === null) early.push(said.candidate ?? {})
     else await connection.addIceCandidate(said.candidate)
   }
-  globalThis.bareSend = (count) => {
+  globalThis.bareSend = (count, highWater) => {
+    channel.bufferedAmountLowThreshold = highWater / 2
     const message = new Uint8Array(65_536)
     let left = count
     const fill = () => {

@@ -1,9 +1,9 @@
 /** One stream of a share as the two WHATWG streams of a page. */
 import { type Deferred, deferred } from '../../shared/deferred.ts'
 import { NearportError } from '../../shared/errors.ts'
-import { LIMITS } from '../../shared/limits.ts'
 import type { MuxStream } from '../../shared/stream.ts'
 import type { Connection } from './api.ts'
+import { Copies } from './copies.ts'
 import { LiveValue } from './live.ts'
 
 export class StreamConnection implements Connection {
@@ -28,6 +28,7 @@ export class StreamConnection implements Connection {
   // Writing.
   #writer: WritableStreamDefaultController | null = null
   #written = 0
+  readonly #copies = new Copies()
   /** A write waits for room. */
   #room: Deferred<void> | null = null
   /** The close waits for the target to take the rest. */
@@ -121,9 +122,10 @@ export class StreamConnection implements Connection {
       this.abort('the page wrote what is no Uint8Array')
       throw new TypeError('a connection takes Uint8Arrays')
     }
-    for (let at = 0; at < chunk.length; at += LIMITS.messageBytes) {
+    for (let at = 0; at < chunk.length; ) {
       // Copied, as it may have to be sent again, and the page may do with its bytes as it likes.
-      const piece = chunk.slice(at, at + LIMITS.messageBytes)
+      const piece = this.#copies.of(chunk, at)
+      at += piece.length
       this.#written += piece.length
       if (this.#stream.write(piece)) continue
       this.#room = deferred()
@@ -140,6 +142,7 @@ export class StreamConnection implements Connection {
   }
 
   #acknowledge(bytes: number): void {
+    this.#copies.release(bytes)
     this.acknowledged.set(bytes)
     if (bytes === this.#written) this.#rest?.resolve()
   }
