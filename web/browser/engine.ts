@@ -2,8 +2,8 @@
 import type { CandidateEnd, Engine } from '../../shared/engine.ts'
 import type { PathView } from './api.ts'
 
-/** bytes. Below 1 MiB Chromium's SCTP runs dry between two wake-ups of the page. */
-const HIGH_WATER = 1024 * 1024
+/** bytes. A bare channel of Chromium is as fast with it as with 1 or 4 MiB (`npm run bench:browser -- --bare-kib 256`). */
+const HIGH_WATER = 256 * 1024
 
 export function browserEngine(): Engine {
   return {
