@@ -66,7 +66,7 @@ export class Channels implements Carriage {
   constructor(owner: ChannelsOwner, engine: Engine) {
     this.#owner = owner
     this.#copies = engine.copies
-    this.#scheduler = new Scheduler(engine.highWater)
+    this.#scheduler = new Scheduler(engine.highWater, engine.atTurnEnd)
   }
 
   /** The link is proven: it carries this tunnel from now on. */

@@ -27,6 +27,11 @@ export interface Engine {
   readonly highWater: number
   /** A channel's `send` copies: the memory it was given may be changed when it returns. */
   readonly copies: boolean
+  /**
+   * Calls once what has arrived by now is handled, and before anything is waited for: what it all leads to leaves
+   * together, in one message for each channel.
+   */
+  readonly atTurnEnd: (run: () => void) => void
   /** The selected pair, or null before one is selected and after the connection closed. */
   selectedPair(connection: RTCPeerConnection): Promise<CandidatePair | null>
   /** Closes what is still open and releases what the engine holds for the whole process; idempotent. */

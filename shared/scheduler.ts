@@ -3,6 +3,7 @@
  * fairness has to be decided before bytes enter the engine: deficit round robin (Shreedhar and Varghese, 1995) over
  * the streams of all shares, frames that carry no data first, and little buffered in the engine and on the way.
  */
+import type { Engine } from './engine.ts'
 import { Flight } from './flight.ts'
 import { encodeFrame } from './frames.ts'
 import { type Carrier, Lane, type LaneOwner, MessageWriter, type Source } from './lane.ts'
@@ -16,6 +17,7 @@ interface Turn {
 
 export class Scheduler implements LaneOwner {
   readonly #highWater: number
+  readonly #atTurnEnd: Engine['atTurnEnd']
   readonly #flight = new Flight()
   /** Lanes on which something came that the other side was not told of. */
   readonly #unsaid = new Set<Lane>()
@@ -33,9 +35,10 @@ export class Scheduler implements LaneOwner {
   #buffered = 0
   #scheduled = false
 
-  /** `highWater`: bytes buffered in the engine above which it is given no more. */
-  constructor(highWater: number) {
+  /** `highWater`: bytes buffered in the engine above which it is given no more. `atTurnEnd`: see Engine. */
+  constructor(highWater: number, atTurnEnd: Engine['atTurnEnd'] = queueMicrotask) {
     this.#highWater = highWater
+    this.#atTurnEnd = atTurnEnd
   }
 
   addLane(carrier: Carrier): Lane {
@@ -83,11 +86,11 @@ export class Scheduler implements LaneOwner {
     this.#schedule()
   }
 
-  /** Waits for the end of the current job (a microtask), so that what comes together leaves together. */
+  /** What comes together leaves together. */
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    queueMicrotask(() => {
+    this.#atTurnEnd(() => {
       this.#scheduled = false
       this.#pump()
     })

@@ -1,11 +1,30 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { NearportError } from '../shared/errors.ts'
-import { encodeFrame, type Frame } from '../shared/frames.ts'
+import { decodeFrames, encodeFrame, type Frame } from '../shared/frames.ts'
 import { LIMITS } from '../shared/limits.ts'
-import { Mux } from '../shared/mux.ts'
+import { Mux, StreamCount } from '../shared/mux.ts'
+import { Scheduler } from '../shared/scheduler.ts'
 import type { MuxStream } from '../shared/stream.ts'
+import { WindowBudget } from '../shared/window-budget.ts'
 import { MemoryCarrier, muxPair, settle, sink } from './support/mux-pair.ts'
+
+test('what is written before the end of a turn leaves in one message', async () => {
+  const turns: (() => void)[] = []
+  const carrier = new MemoryCarrier()
+  const mux = new Mux({ budget: new WindowBudget(), count: new StreamCount() }, null)
+  mux.attach(new Scheduler(64 * 1024, (run) => turns.push(run)).addLane(carrier), false)
+  mux.start()
+  for (const job of ['one', 'two', 'three']) {
+    mux.open().write(Buffer.from(job))
+    await Promise.resolve()
+  }
+  expect([turns.length, carrier.queue.length]).toEqual([1, 0])
+  turns[0]?.()
+  expect(carrier.queue.length).toBe(2)
+  const frames = carrier.queue.flatMap((message) => [...decodeFrames(message)])
+  expect(frames.map(({ type }) => type)).toEqual(['OPEN', 'OPEN', 'OPEN', 'PING', 'DATA', 'DATA', 'DATA'])
+})
 
 describe('a stream', () => {
   test('carries bytes both ways before any answer, and ends each direction by itself', async () => {

@@ -20,6 +20,7 @@ const pathless: Engine = {
   name: 'werift',
   highWater: werift.highWater,
   copies: werift.copies,
+  atTurnEnd: werift.atTurnEnd,
   wrtc: {
     ...werift.wrtc,
     RTCPeerConnection: class extends werift.wrtc.RTCPeerConnection {

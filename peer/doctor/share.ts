@@ -86,6 +86,7 @@ function watched(engine: Engine, made: RTCPeerConnection[]): Engine {
     name: engine.name,
     highWater: engine.highWater,
     copies: engine.copies,
+    atTurnEnd: engine.atTurnEnd,
     wrtc: { ...engine.wrtc, RTCPeerConnection },
     selectedPair: (connection) => engine.selectedPair(connection),
     close: () => engine.close(),

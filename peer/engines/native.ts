@@ -181,6 +181,7 @@ function engine(library: Library): Engine {
     },
     highWater: HIGH_WATER,
     copies: true,
+    atTurnEnd: setImmediate,
     selectedPair: async (connection) => (connection instanceof NativeConnection ? connection.selectedPair() : null),
     close: async () => {
       if (closed) return

@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate as turnEnd } from 'node:timers/promises'
 import * as werift from 'werift'
 import type { CandidateEnd, CandidatePair, Engine, Wrtc } from '../../shared/engine.ts'
 import { asNearportError } from '../../shared/errors.ts'
@@ -124,7 +124,7 @@ export function weriftEngine(log: Log): Engine {
       if (this.#connection.connectionState === 'connected') {
         await this.#connection.sctpTransport?.stop()
         // dgram hands over a datagram a tick late, and drops it if the socket has closed by then.
-        await setImmediate()
+        await turnEnd()
       }
       await this.#connection.close()
     }
@@ -140,6 +140,7 @@ export function weriftEngine(log: Log): Engine {
     },
     highWater: HIGH_WATER,
     copies: false,
+    atTurnEnd: setImmediate,
     selectedPair: async (connection) => (connection instanceof WeriftConnection ? connection.selectedPair() : null),
     close: async () => {
       for (const connection of open) connection.close()

@@ -10,6 +10,8 @@ export function browserEngine(): Engine {
     name: 'browser',
     wrtc: { RTCPeerConnection, RTCSessionDescription, RTCIceCandidate },
     copies: true,
+    // A page cannot ask for the end of a turn; it has one socket in it, and few streams.
+    atTurnEnd: (run) => queueMicrotask(run),
     highWater: HIGH_WATER,
     selectedPair: async (connection) => {
       const path = await pathOf(connection)
