@@ -97,7 +97,8 @@ export class Flight {
   #learn(rate: number, roundTrip: number): void {
     // Where nothing more was to be sent the path may be able to do more than was seen.
     this.#rate = rate > this.#rate || !this.#interval.full ? Math.max(rate, this.#rate) : (rate + this.#rate) / 2
-    const window = this.#rate * (2 * roundTrip + LIMITS.flightSlack)
+    const path = this.#rate * roundTrip
+    const window = path + Math.min(path + this.#rate * LIMITS.flightSlack, LIMITS.flightQueue)
     this.#window = Math.round(Math.min(Math.max(window, LIMITS.flightLeast), LIMITS.flightMost))
   }
 

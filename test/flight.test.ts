@@ -68,7 +68,9 @@ describe('a path that is kept full has on its way what it holds, and a little mo
   ])('%s', (_, path) => {
     const { flight, rateFor } = simulate(path, 3000)
     const holds = path.rate * path.roundTrip
-    expect(flight.window).toBeGreaterThanOrEqual(Math.min(1.2 * holds, LIMITS.flightMost))
+    expect(flight.window).toBeGreaterThanOrEqual(
+      Math.min(1.2 * holds, holds + 0.9 * LIMITS.flightQueue, LIMITS.flightMost),
+    )
     expect(flight.window).toBeLessThanOrEqual(2.3 * holds + 1.2 * path.rate * LIMITS.flightSlack)
     expect(rateFor(20_000) / path.rate).toBeGreaterThan(0.97)
   })

@@ -278,7 +278,7 @@ test('any interleaving of writes, ends and slow sinks delivers every byte in ord
 
 test('a carrier that drained before its threshold was set does not stop the scheduler', async () => {
   const carrier = new MemoryCarrier()
-  const { access } = muxPair({ carrier, highWater: 1000 })
+  const { access } = muxPair({ carriers: [carrier, new MemoryCarrier()], highWater: 1000 })
   carrier.drainWhenArmed = true
   const near = access.open()
   near.write(new Uint8Array(200_000))

@@ -1,6 +1,6 @@
 /** From connect() to the first byte back, where everything is up and idle. */
 import { percentile } from '../stats.ts'
-import { firstBytes } from '../tcp/load.ts'
+import { echoes, firstBytes } from '../tcp/load.ts'
 import { type Case, compare, isTcp, withWays } from './case.ts'
 
 const GROUP = 'First byte of a new connection, idle'
@@ -12,14 +12,16 @@ export const firstByteCase: Case = {
     await withWays(run, isTcp, 1, async (entries) => {
       run.say('first byte, warm')
       await compare(run, entries, 'first byte', async ({ contender, way }, round) => {
-        const samples = await firstBytes(way.ports[0] ?? 0, run.quick ? 100 : 400, 2)
+        const [port = 0] = way.ports
+        const samples = await firstBytes(port, run.quick ? 100 : 400, 2)
+        const roundTrip = percentile(await echoes(port, run.quick ? 100 : 400, 2), 50)
         if (round === 0) return
+        const add = (name: string, ms: number) =>
+          run.results.add({ group: GROUP, name, unit: 'ms' }, contender.name, ms)
+        add('a byte and its answer on an open connection, p50', roundTrip)
+        add('p50, beyond that', percentile(samples, 50) - roundTrip)
         for (const percent of [50, 95, 99]) {
-          run.results.add(
-            { group: GROUP, name: `p${percent}`, unit: 'ms' },
-            contender.name,
-            percentile(samples, percent),
-          )
+          add(`p${percent}`, percentile(samples, percent))
         }
       })
     })

@@ -1,6 +1,6 @@
 /** Networks: one connection down, and the first byte, under round trips, loss and rates. */
 import { ChannelPair, KINDS } from '../contenders/channels.ts'
-import { type EngineName, Nearport } from '../contenders/nearport.ts'
+import { type EngineName, Nearport, namesFor } from '../contenders/nearport.ts'
 import { echoes } from '../network/echo.ts'
 import { type Conditions, FAR_ADDRESS, NetworkPath, whyNoPath } from '../network/path.ts'
 import type { Results } from '../results.ts'
@@ -71,7 +71,7 @@ async function measureAll(run: Run, path: NetworkPath, parts: Parts): Promise<vo
   say('networks: the forwarder')
   await check(path, results, parts)
   const carriers = CARRIERS.filter(
-    ({ name }) => name.startsWith('TCP') || run.contenders.some((one) => one.name === name),
+    ({ name }) => name.startsWith('TCP') || run.contenders.some((one) => one.name === name.replace(/,.*/, '')),
   )
   for (const conditions of quick ? QUICK_CONDITIONS : CONDITIONS) {
     const words = wordsOf(conditions)
@@ -111,7 +111,7 @@ async function check(path: NetworkPath, results: Results, { client, open }: Part
   for (const rate of [10, 100, 1000]) {
     await path.set({ roundTrip: 1, loss: 0, rate }, 1)
     await path.congestionControl('cubic')
-    const bytes = await client.rateDown(open.port, FAR_ADDRESS, 1000, 2000)
+    const bytes = await client.rateDown([open.port], FAR_ADDRESS, 1000, 2000)
     add(`TCP at ${rate} Mbit/s`, 'Mbit/s', (bytes * 8) / 1e6)
     await path.quiet()
   }
@@ -121,7 +121,7 @@ const tcp = (congestion: string): Carrier => ({
   name: `TCP ${congestion}`,
   rateDown: async ({ path, client, open }, warm, measured) => {
     await path.congestionControl(congestion)
-    const rate = await client.rateDown(open.port, FAR_ADDRESS, warm, measured)
+    const rate = await client.rateDown([open.port], FAR_ADDRESS, warm, measured)
     await path.quiet()
     return rate
   },
@@ -140,7 +140,27 @@ const nearport = (engine: EngineName): Carrier => ({
           const name = `${conditions.roundTrip} ms`
           results.add({ group: FIRST, name, unit: 'ms' }, `nearport ${engine}`, median(firsts))
         }
-        return await client.rateDown(port, '127.0.0.1', warm, measured)
+        return await client.rateDown([port], '127.0.0.1', warm, measured)
+      } finally {
+        await access.child.stop('SIGKILL')
+      }
+    } finally {
+      await share.stop('SIGKILL')
+    }
+  },
+})
+
+/** MB/s of many shares together. */
+const nearportShares = (engine: EngineName, shares: number, connections: number): Carrier => ({
+  name: `nearport ${engine}, ${shares} shares over ${connections} ${connections === 1 ? 'connection' : 'connections'}`,
+  only: isLossy,
+  rateDown: async ({ path, nearport, client, inner }, warm, measured) => {
+    const names = namesFor(Array.from({ length: shares }, () => inner.port))
+    const share = await nearport.share(names, { engine, launch: path.far.launch })
+    try {
+      const access = await nearport.access([...names.keys()], { engine, launch: path.near.launch, connections })
+      try {
+        return await client.rateDown(access.ports, '127.0.0.1', warm, measured)
       } finally {
         await access.child.stop('SIGKILL')
       }
@@ -163,6 +183,8 @@ const bare = (kind: (typeof KINDS)[keyof typeof KINDS], only?: Carrier['only']):
   },
 })
 
+/** Where one window for all the shares of a link is too small. */
+const isLossy = ({ roundTrip, rate, loss }: Conditions): boolean => roundTrip === 20 && rate === 100 && loss > 0
 const isFat = ({ rate, loss }: Conditions): boolean => rate === 1000 && loss === 0
 
 const CARRIERS: readonly Carrier[] = [
@@ -173,6 +195,9 @@ const CARRIERS: readonly Carrier[] = [
   bare(KINDS.plainNative, isFat),
   bare(KINDS.bareWerift, isFat),
   nearport('werift'),
+  nearportShares('native', 8, 1),
+  nearportShares('native', 8, 4),
+  nearportShares('native', 8, 8),
 ]
 
 const ROUND_TRIPS = [1, 20, 50, 100]

@@ -30,6 +30,8 @@ export interface PeerOptions {
   readonly home?: string
   /** The words before the program that make it run elsewhere, such as "ip netns exec NAME". */
   readonly launch?: readonly string[]
+  /** See --connections. */
+  readonly connections?: number
 }
 
 export interface ServerOptions {
@@ -81,6 +83,20 @@ export class Nearport {
   /** Serves HOST:PORT by name, all in one process; resolves once it does. */
   async share(targets: ReadonlyMap<string, string>, options: PeerOptions): Promise<Child> {
     const { engine, home = 'share', launch } = options
+    if (launch === undefined) await this.#reserve(targets, home)
+    // Only from there is the server reached.
+    else for (const [name, target] of targets) await this.#reserveBy(name, target, { home, launch })
+    const child = this.spawn(home, ['share', 'reserved', ...targets.keys(), '--engine', engine], launch)
+    await child.until('its names shared', ({ stdout }) => (stdout.length >= targets.size ? true : undefined))
+    return child
+  }
+
+  async #reserveBy(name: string, target: string, { home = '', launch }: Omit<PeerOptions, 'engine'>): Promise<void> {
+    const child = this.spawn(home, ['reserve', 'private', target, '--unique-name', name], launch)
+    await child.until('its name reserved', ({ exit }) => (exit?.code === 0 ? true : undefined))
+  }
+
+  async #reserve(targets: ReadonlyMap<string, string>, home: string): Promise<void> {
     const config = this.config(home)
     // Not a command for each: that would take half a second a name.
     await withSignaling(config, makeLog({ level: 'warn', json: false }), async (signaling) => {
@@ -89,9 +105,6 @@ export class Nearport {
         await config.saveShare(name, { target, maxConnections: null })
       }
     })
-    const child = this.spawn(home, ['share', 'reserved', ...targets.keys(), '--engine', engine], launch)
-    await child.until('its names shared', ({ stdout }) => (stdout.length >= targets.size ? true : undefined))
-    return child
   }
 
   /** Serves one name, as long as the process runs: for a share that only its own network can ask a server for. */
@@ -105,9 +118,10 @@ export class Nearport {
 
   /** Opens a port for each name; resolves once it says which. */
   async access(names: readonly string[], options: PeerOptions): Promise<{ child: Child; ports: number[] }> {
-    const { engine, home = 'access', launch } = options
+    const { engine, home = 'access', launch, connections = 1 } = options
     const binds = names.flatMap((name) => ['--bind', `${name}=127.0.0.1:0`])
-    const child = this.spawn(home, ['access', 'private', ...names, ...binds, '--engine', engine, '--json'], launch)
+    const words = ['--engine', engine, '--connections', String(connections), '--json']
+    const child = this.spawn(home, ['access', 'private', ...names, ...binds, ...words], launch)
     const printed = await child.until('its ports', ({ stdout }) => stdout[0], START_DEADLINE)
     const { binds: bound } = JSON.parse(printed) as { binds: { bind: string }[] }
     return { child, ports: bound.map(({ bind }) => parseHostPort(bind, 'internal').port) }

@@ -61,6 +61,21 @@ export async function firstBytes(port: number, count: number, pause: number, up 
   return samples
 }
 
+/** ms until a byte is back on a connection that is open, one after another with pauses between. */
+export async function echoes(port: number, count: number, pause: number): Promise<number[]> {
+  const line = await Line.open(port)
+  try {
+    const samples: number[] = []
+    for (let i = 0; i < count; i++) {
+      samples.push((await line.run({ up: 1, down: 0 })).firstByte)
+      await delay(pause)
+    }
+    return samples
+  } finally {
+    await line.close()
+  }
+}
+
 export interface FirstAnswer {
   /** ms since the begin */
   readonly at: number
@@ -83,22 +98,28 @@ export async function firstAnswer(port: number, begun: number, most = 60): Promi
 }
 
 /** bytes a second that come down one connection, between so many ms after its begin and so many later. */
-export async function rateDown(port: number, host: string, warm: number, measured: number): Promise<number> {
-  const line = await Line.open(port, host)
+export async function rateDown(
+  ports: readonly number[],
+  host: string,
+  warm: number,
+  measured: number,
+): Promise<number> {
+  const lines = await Promise.all(ports.map((port) => Line.open(port, host)))
+  const received = () => lines.reduce((sum, line) => sum + line.received, 0)
   try {
-    // Not waited for: it has no end. Its failure is seen in that nothing comes.
-    const ended = line.run({ up: 0, down: 2 ** 50 }).then(
-      () => new Error('the endless job ended'),
+    // Not waited for: they have no end. A failure is seen in that nothing comes.
+    const ended = Promise.race(lines.map((line) => line.run({ up: 0, down: 2 ** 50 }))).then(
+      () => new Error('an endless job ended'),
       (error: Error) => error,
     )
     const failed = await Promise.race([ended, delay(warm, null)])
     if (failed !== null) throw failed
-    const [before, begun] = [line.received, performance.now()]
+    const [before, begun] = [received(), performance.now()]
     const late = await Promise.race([ended, delay(measured, null)])
     if (late !== null) throw late
-    return (line.received - before) / ((performance.now() - begun) / 1000)
+    return (received() - before) / ((performance.now() - begun) / 1000)
   } finally {
-    line.destroy()
+    for (const line of lines) line.destroy()
   }
 }
 

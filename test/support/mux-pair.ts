@@ -44,11 +44,15 @@ export class MemoryCarrier implements Carrier {
 
   shift(): Uint8Array | undefined {
     const message = this.queue.shift()
-    if (message === undefined) return undefined
+    if (message !== undefined) this.drained(message)
+    return message
+  }
+
+  /** This message, which is out of the queue, is no longer buffered. */
+  drained(message: Uint8Array): void {
     const before = this.#buffered
     this.#buffered -= message.length
     if (before > this.#threshold && this.#buffered <= this.#threshold) this.onlow?.()
-    return message
   }
 }
 
@@ -88,15 +92,15 @@ interface Options {
   manual?: boolean
   highWater?: number
   autoTake?: (index: number) => boolean
-  carrier?: MemoryCarrier
+  /** up and down */
+  carriers?: readonly [MemoryCarrier, MemoryCarrier]
   /** See Carrier. */
   copies?: boolean
 }
 
 export function muxPair(options: Options = {}) {
   const { manual = false, highWater = 256 * 1024, autoTake = () => true, copies = false } = options
-  const up = options.carrier ?? new MemoryCarrier(copies)
-  const down = new MemoryCarrier(copies)
+  const [up, down] = options.carriers ?? [new MemoryCarrier(copies), new MemoryCarrier(copies)]
   const accepted: Accepted[] = []
   const shared = () => ({ budget: new WindowBudget(), count: new StreamCount() })
   const accept = (stream: MuxStream) => {
