@@ -124,10 +124,7 @@ export const LIMITS = {
   flightMost: 8 * MIB,
   /** ms of sending beyond two round trips that may be on the way: the processes at both ends are not woken at once. */
   flightSlack: 20,
-  /**
-   * bytes a link may have on its way beyond what its path holds: they wait in the other side's socket when that is busy, for
-   * which engines ask for 1 MiB. What does not fit is lost, and SCTP takes minutes to come back to a long path's rate.
-   */
+  /** bytes a link may have on its way beyond what its path holds: a socket of 1 MiB has to take it when the other side is busy. */
   flightQueue: 512 * KIB,
   /** ms after which the round trip is measured again when little is on its way. */
   roundTripIdle: SECOND,
