@@ -15,6 +15,9 @@ export interface Goal {
 const ENGINES = ['native', 'werift'] as const
 const each = (make: (engine: (typeof ENGINES)[number]) => readonly Goal[]): Goal[] => ENGINES.flatMap(make)
 
+/** What the figures of the signaling server are of, instead of a contender. */
+export const SERVER = 'nearport signal'
+
 const bulk = (measure: string, engine: string, least: number): Goal => ({
   group: 'Bulk',
   measure,
@@ -64,6 +67,8 @@ export const GOALS: readonly Goal[] = [
     contender: 'nearport native',
     most: 30,
   })),
+  { group: 'Signaling', measure: 'memory per idle peer', contender: SERVER, most: 20 },
+  { group: 'Signaling', measure: 'exchanges, of one core', contender: SERVER, least: 500 },
   {
     group: 'Networks: MB/s down one connection',
     measure: '50 ms, 0 %, 1000 Mbit/s',

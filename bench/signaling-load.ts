@@ -52,7 +52,7 @@ const WARM_UP = 0.25
 export async function signalingLoad(options: SignalingLoadOptions): Promise<SignalingFigures> {
   const { peers, exchanges, idleSeconds } = options
   const home = await mkdtemp(join(tmpdir(), 'nearport-bench-'))
-  const server = startServer(home, options.cli ?? besides('../cli.js'))
+  const server = startServer(home, options.cli ?? besides('../bin/nearport.js'))
   const clients: ChildProcess[] = []
   try {
     const [line] = (await once(server.stdout as NodeJS.ReadableStream, 'data')) as [Buffer]

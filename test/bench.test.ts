@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { describe, expect, jest, test } from '@jest/globals'
 import { CASES } from '../bench/cases/all.ts'
 import { CONTENDERS } from '../bench/contenders/all.ts'
-import { GOALS, ratios, verdicts } from '../bench/goals.ts'
+import { GOALS, ratios, SERVER, verdicts } from '../bench/goals.ts'
 import { parseOptions } from '../bench/options.ts'
 import { json, markdown, number } from '../bench/report.ts'
 import { Results } from '../bench/results.ts'
@@ -85,7 +85,7 @@ describe('results', () => {
   })
 
   test('goals are of contenders that exist', () => {
-    const names = CONTENDERS.map(({ name }) => name)
+    const names = [...CONTENDERS.map(({ name }) => name), SERVER]
     for (const { contender, to } of GOALS) {
       expect(names).toContain(contender)
       if (to !== undefined) expect(names).toContain(to)

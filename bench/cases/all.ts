@@ -8,6 +8,7 @@ import { firstByteCase } from './first-byte.ts'
 import { networkCase } from './network.ts'
 import { scaleCase } from './scale.ts'
 import { shortCase } from './short.ts'
+import { signalingCase } from './signaling.ts'
 import { stalledCase } from './stalled.ts'
 import { startCase } from './start.ts'
 import { writingCase } from './writing.ts'
@@ -22,6 +23,7 @@ export const CASES: readonly Case[] = [
   fairCase,
   scaleCase,
   comebackCase,
+  signalingCase,
   networkCase,
   writingCase,
 ]
