@@ -69,7 +69,8 @@ export class MessageWriter {
 
 /** What a lane needs of the scheduler it belongs to. */
 export interface LaneOwner {
-  addControl(lane: Lane, source: Source): void
+  /** `waits`: for one turn, or until anything else leaves. */
+  addControl(lane: Lane, source: Source, waits: boolean): void
   addData(lane: Lane, source: Source): void
   /** Sends a whole message, before all that is not yet on its way. */
   send(lane: Lane, message: Uint8Array): void
@@ -107,8 +108,8 @@ export class Lane {
     this.writer = writer
   }
 
-  readyControl(source: Source): void {
-    this.#owner.addControl(this, source)
+  readyControl(source: Source, waits = false): void {
+    this.#owner.addControl(this, source, waits)
   }
 
   readyData(source: Source): void {
@@ -128,7 +129,7 @@ export class Lane {
 
   /** The other side wants to know at once how much has arrived. */
   answer(): void {
-    this.#owner.addControl(this, this.#teller)
+    this.#owner.addControl(this, this.#teller, false)
   }
 
   /** The other side has the first `bytes` of what was sent. Returns what is wrong with that, or null. */

@@ -48,9 +48,10 @@ export class Scheduler implements LaneOwner {
     return lane
   }
 
-  addControl(lane: Lane, source: Source): void {
+  addControl(lane: Lane, source: Source, waits: boolean): void {
     this.#control.set(source, lane)
-    this.#schedule()
+    if (waits) this.#atTurnEnd(() => this.#schedule())
+    else this.#schedule()
   }
 
   addData(lane: Lane, source: Source): void {
