@@ -1,6 +1,6 @@
 /** What a share peer says of itself: the health and the traffic of each name it serves, and the links it has. */
 import * as v from 'valibot'
-import type { CandidatePair } from './engine.ts'
+import type { CandidateEnd, CandidatePair } from './engine.ts'
 import type { ErrorCode } from './errors.ts'
 import { base64url } from './schema.ts'
 
@@ -74,8 +74,15 @@ export interface PeerStatus {
   readonly links: ReadonlyMap<string, LinkView>
 }
 
+/** Addresses no NAT gives to those outside: loopback, link-local, and private ones (RFC 1918, RFC 4193). */
+const OWN = /^(10\.|127\.|169\.254\.|172\.(1[6-9]|2\d|3[01])\.|192\.168\.|::1$|fe[89ab][\da-f]:|f[cd][\da-f]{2}:)/i
+
 /** How two peers meet, in a word: host where both use their own addresses, else how the one behind a NAT is reached. */
 export function pathType({ local, remote }: CandidatePair): LinkView['path'] {
-  const type = remote.type === 'host' ? local.type : remote.type
+  const type = [remote, local].map(endType).find((type) => type !== 'host') ?? 'host'
   return type === 'relay' ? null : type
 }
+
+/** A check may come before the candidate it is from, and browsers hide their own addresses: both are prflx, without a NAT. */
+const endType = ({ type, address }: CandidateEnd): CandidateEnd['type'] =>
+  type === 'prflx' && OWN.test(address) ? 'host' : type

@@ -252,7 +252,7 @@ test('npm run bench -- --quick writes its report', async () => {
     const words = ['--quick', '--rounds', '1', '--case', 'first-byte', '--contender', 'raw TCP,nearport werift']
     await promisify(execFile)(process.execPath, [RUN, ...words, ...files])
     const { figures } = JSON.parse(await readFile(join(folder, 'a.json'), 'utf8'))
-    expect(figures).toHaveLength(6)
+    expect(figures).toHaveLength(10)
     expect(await readFile(join(folder, 'a.md'), 'utf8')).toContain('| p99 | nearport werift |')
   } finally {
     await rm(folder, { recursive: true })
