@@ -69,8 +69,7 @@ export class MessageWriter {
 
 /** What a lane needs of the scheduler it belongs to. */
 export interface LaneOwner {
-  /** `waits`: for one turn, or until anything else leaves. */
-  addControl(lane: Lane, source: Source, waits: boolean): void
+  addControl(lane: Lane, source: Source): void
   addData(lane: Lane, source: Source): void
   /** Sends a whole message, before all that is not yet on its way. */
   send(lane: Lane, message: Uint8Array): void
@@ -108,8 +107,8 @@ export class Lane {
     this.writer = writer
   }
 
-  readyControl(source: Source, waits = false): void {
-    this.#owner.addControl(this, source, waits)
+  readyControl(source: Source): void {
+    this.#owner.addControl(this, source)
   }
 
   readyData(source: Source): void {
@@ -129,7 +128,7 @@ export class Lane {
 
   /** The other side wants to know at once how much has arrived. */
   answer(): void {
-    this.#owner.addControl(this, this.#teller, false)
+    this.#owner.addControl(this, this.#teller)
   }
 
   /** The other side has the first `bytes` of what was sent. Returns what is wrong with that, or null. */

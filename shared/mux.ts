@@ -130,8 +130,8 @@ export class Mux implements StreamOwner {
     this.#ended.resolve(reason)
   }
 
-  readyControl(source: Source, waits = false): void {
-    if (this.#started && this.#synced) this.#lane?.readyControl(source, waits)
+  readyControl(source: Source): void {
+    if (this.#started && this.#synced) this.#lane?.readyControl(source)
   }
 
   readyData(source: Source): void {

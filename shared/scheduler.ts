@@ -48,10 +48,9 @@ export class Scheduler implements LaneOwner {
     return lane
   }
 
-  addControl(lane: Lane, source: Source, waits: boolean): void {
+  addControl(lane: Lane, source: Source): void {
     this.#control.set(source, lane)
-    if (waits) this.#atTurnEnd(() => this.#schedule())
-    else this.#schedule()
+    this.#schedule()
   }
 
   addData(lane: Lane, source: Source): void {

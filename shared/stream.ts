@@ -16,7 +16,7 @@ export type StreamFrame = Exclude<Frame, { type: 'OPEN' | 'SYNC' | 'RESUME' | 'P
 export interface StreamOwner {
   readonly budget: WindowBudget
   /** The stream has frames to send; does nothing while there is no channel, as all are asked once there is one. */
-  readyControl(stream: MuxStream, waits?: boolean): void
+  readyControl(stream: MuxStream): void
   readyData(stream: MuxStream): void
   /** The stream has ended in both directions, or was reset, and the other side knows. */
   forget(stream: MuxStream): void
@@ -67,8 +67,7 @@ export class MuxStream implements Source {
     this.id = id
     this.#out = new Outgoing(id)
     this.#mustOpen = opener
-    // Most programs send at once what they connected for: both leave in one message.
-    if (opener) owner.readyControl(this, true)
+    if (opener) owner.readyControl(this)
   }
 
   /** Queues bytes (kept, not copied). False: enough is queued, go on after `ondrain`. */
