@@ -71,7 +71,8 @@ async function measureAll(run: Run, path: NetworkPath, parts: Parts): Promise<vo
   say('networks: the forwarder')
   await check(path, results, parts)
   const carriers = CARRIERS.filter(
-    ({ name }) => name.startsWith('TCP') || run.contenders.some((one) => one.name === name.replace(/,.*/, '')),
+    ({ name }) =>
+      name.startsWith('TCP') || run.contenders.some((one) => name === one.name || name.startsWith(`${one.name},`)),
   )
   for (const conditions of quick ? QUICK_CONDITIONS : CONDITIONS) {
     const words = wordsOf(conditions)
@@ -127,47 +128,48 @@ const tcp = (congestion: string): Carrier => ({
   },
 })
 
+/** Calls with the ports of so many shares, all of them on one tunnel over so many connections. */
+async function withShares<T>(
+  { path, nearport, inner }: World,
+  { engine, shares, connections }: { engine: EngineName; shares: number; connections: number },
+  use: (ports: readonly number[]) => Promise<T>,
+): Promise<T> {
+  const names = namesFor(Array.from({ length: shares }, () => inner.port))
+  const share = await nearport.share(names, { engine, launch: path.far.launch })
+  try {
+    const access = await nearport.access([...names.keys()], { engine, launch: path.near.launch, connections })
+    try {
+      return await use(access.ports)
+    } finally {
+      await access.child.stop('SIGKILL')
+    }
+  } finally {
+    await share.stop('SIGKILL')
+  }
+}
+
 const nearport = (engine: EngineName): Carrier => ({
   name: `nearport ${engine}`,
-  rateDown: async ({ path, results, nearport, client, inner, conditions }, warm, measured) => {
-    const share = await nearport.shareEphemeral('pc1', `127.0.0.1:${inner.port}`, { engine, launch: path.far.launch })
-    try {
-      const access = await nearport.access(['pc1'], { engine, launch: path.near.launch })
-      try {
-        const [port = 0] = access.ports
-        const [, ...firsts] = await client.firstBytes(port, 6, 20)
-        if (conditions.loss === 0 && conditions.rate === 100) {
-          const name = `${conditions.roundTrip} ms`
-          results.add({ group: FIRST, name, unit: 'ms' }, `nearport ${engine}`, median(firsts))
-        }
-        return await client.rateDown([port], '127.0.0.1', warm, measured)
-      } finally {
-        await access.child.stop('SIGKILL')
+  rateDown: (world, warm, measured) =>
+    withShares(world, { engine, shares: 1, connections: 1 }, async ([port = 0]) => {
+      const { client, conditions, results } = world
+      const [, ...firsts] = await client.firstBytes(port, 6, 20)
+      if (conditions.loss === 0 && conditions.rate === 100) {
+        const name = `${conditions.roundTrip} ms`
+        results.add({ group: FIRST, name, unit: 'ms' }, `nearport ${engine}`, median(firsts))
       }
-    } finally {
-      await share.stop('SIGKILL')
-    }
-  },
+      return client.rateDown([port], '127.0.0.1', warm, measured)
+    }),
 })
 
 /** MB/s of many shares together. */
 const nearportShares = (engine: EngineName, shares: number, connections: number): Carrier => ({
   name: `nearport ${engine}, ${shares} shares over ${connections} ${connections === 1 ? 'connection' : 'connections'}`,
   only: isLossy,
-  rateDown: async ({ path, nearport, client, inner }, warm, measured) => {
-    const names = namesFor(Array.from({ length: shares }, () => inner.port))
-    const share = await nearport.share(names, { engine, launch: path.far.launch })
-    try {
-      const access = await nearport.access([...names.keys()], { engine, launch: path.near.launch, connections })
-      try {
-        return await client.rateDown(access.ports, '127.0.0.1', warm, measured)
-      } finally {
-        await access.child.stop('SIGKILL')
-      }
-    } finally {
-      await share.stop('SIGKILL')
-    }
-  },
+  rateDown: (world, warm, measured) =>
+    withShares(world, { engine, shares, connections }, (ports) =>
+      world.client.rateDown(ports, '127.0.0.1', warm, measured),
+    ),
 })
 
 const bare = (kind: (typeof KINDS)[keyof typeof KINDS], only?: Carrier['only']): Carrier => ({

@@ -107,15 +107,6 @@ export class Nearport {
     })
   }
 
-  /** Serves one name, as long as the process runs: for a share that only its own network can ask a server for. */
-  async shareEphemeral(name: string, target: string, options: PeerOptions): Promise<Child> {
-    const { engine, home = 'share', launch } = options
-    const words = ['share', 'private', target, '--unique-name', name, '--engine', engine]
-    const child = this.spawn(home, words, launch)
-    await child.until('its name shared', ({ stdout }) => stdout[0])
-    return child
-  }
-
   /** Opens a port for each name; resolves once it says which. */
   async access(names: readonly string[], options: PeerOptions): Promise<{ child: Child; ports: number[] }> {
     const { engine, home = 'access', launch, connections = 1 } = options
