@@ -17,18 +17,13 @@ const { sealer } = await newNetwork()
 
 /** An engine that never hears of the other side's addresses: no path, whatever the network. */
 const pathless: Engine = {
-  name: 'werift',
-  highWater: werift.highWater,
-  copies: werift.copies,
-  atTurnEnd: werift.atTurnEnd,
+  ...werift,
   wrtc: {
     ...werift.wrtc,
     RTCPeerConnection: class extends werift.wrtc.RTCPeerConnection {
       override addIceCandidate = () => Promise.resolve()
     },
   },
-  selectedPair: (connection) => werift.selectedPair(connection),
-  close: () => werift.close(),
 }
 
 const made: Negotiation[] = []

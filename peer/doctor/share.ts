@@ -83,13 +83,8 @@ function watched(engine: Engine, made: RTCPeerConnection[]): Engine {
     }
   }
   return {
-    name: engine.name,
-    highWater: engine.highWater,
-    copies: engine.copies,
-    atTurnEnd: engine.atTurnEnd,
+    ...engine,
     wrtc: { ...engine.wrtc, RTCPeerConnection },
-    selectedPair: (connection) => engine.selectedPair(connection),
-    close: () => engine.close(),
   }
 }
 
