@@ -27,7 +27,7 @@ export class StreamConnection implements Connection {
 
   // Writing.
   #writer: WritableStreamDefaultController | null = null
-  #written = 0
+  /** Of all that the page wrote. */
   readonly #copies = new Copies()
   /** A write waits for room. */
   #room: Deferred<void> | null = null
@@ -126,7 +126,6 @@ export class StreamConnection implements Connection {
       // Copied, as it may have to be sent again, and the page may do with its bytes as it likes.
       const piece = this.#copies.of(chunk, at)
       at += piece.length
-      this.#written += piece.length
       if (this.#stream.write(piece)) continue
       this.#room = deferred()
       await this.#room.promise
@@ -136,7 +135,7 @@ export class StreamConnection implements Connection {
   /** Resolves when the target has taken all: only then is a job out of the hands of the page. */
   async #end(): Promise<void> {
     this.#stream.end()
-    if (this.#over || this.acknowledged.current === this.#written) return
+    if (this.#over || this.acknowledged.current === this.#copies.bytes) return
     this.#rest = deferred()
     await this.#rest.promise
   }
@@ -144,7 +143,7 @@ export class StreamConnection implements Connection {
   #acknowledge(bytes: number): void {
     this.#copies.release(bytes)
     this.acknowledged.set(bytes)
-    if (bytes === this.#written) this.#rest?.resolve()
+    if (bytes === this.#copies.bytes) this.#rest?.resolve()
   }
 
   #fail(reason: NearportError): void {

@@ -7,23 +7,21 @@ import { LIMITS } from '../../shared/limits.ts'
 const SIZE = LIMITS.messageBytes
 
 export class Copies {
-  #free: Uint8Array[] = []
+  /** of all that was copied */
+  bytes = 0
+  readonly #free: Uint8Array[] = []
   /** In order, with the offset of the end of each in all that was copied. */
-  #used: { readonly space: Uint8Array; readonly end: number }[] = []
-  #copied = 0
+  readonly #used: { readonly space: Uint8Array; readonly end: number }[] = []
 
   /** What `chunk` has from `at` on, as much of it as fits into one piece. */
   of(chunk: Uint8Array, at: number): Uint8Array {
     const source = chunk.subarray(at, at + SIZE)
+    this.bytes += source.length
     // A small write is not worth a whole piece.
-    if (source.length < SIZE / 2) {
-      this.#copied += source.length
-      return source.slice()
-    }
+    if (source.length < SIZE / 2) return source.slice()
     const space = this.#free.pop() ?? new Uint8Array(SIZE)
     space.set(source)
-    this.#copied += source.length
-    this.#used.push({ space, end: this.#copied })
+    this.#used.push({ space, end: this.bytes })
     return space.subarray(0, source.length)
   }
 

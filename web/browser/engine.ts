@@ -10,7 +10,7 @@ export function browserEngine(): Engine {
     name: 'browser',
     wrtc: { RTCPeerConnection, RTCSessionDescription, RTCIceCandidate },
     copies: true,
-    // A page cannot ask for the end of a turn; it has one socket in it, and few streams.
+    // A page cannot ask for the end of a turn, but for that of a task. Browsers know this function only as the window's own.
     atTurnEnd: (run) => queueMicrotask(run),
     highWater: HIGH_WATER,
     selectedPair: async (connection) => {
