@@ -1,7 +1,7 @@
 /**
  * Puts the command line into dist/bin/: a few files instead of some hundred, which halves the CPU time that a process
- * needs before it does anything. Packages that look beside
- * themselves for their binaries, or at their own path, stay outside.
+ * needs before it does anything. Packages that look beside themselves for their binaries, or at their own path, stay
+ * outside.
  */
 import { rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
