@@ -77,6 +77,7 @@ describe('a path that is kept full has on its way what it holds, and a little mo
 
   test('1 Mbit/s: little, so that a small job waits a second and not eight', () => {
     const { flight, rateFor } = simulate({ rate: 125, roundTrip: 30 }, 60_000)
+    expect(flight.window).toBeGreaterThanOrEqual(LIMITS.flightLeast)
     expect(flight.window).toBeLessThanOrEqual(125 * 1000)
     expect(rateFor(20_000) / 125).toBeGreaterThan(0.95)
   })
