@@ -1,8 +1,8 @@
 /**
  * How many bytes a link has on its way, and how many it should have. An engine takes in more than it tells of, so
  * that what is handed to it has to be bounded by what the other side says has arrived: enough that the path never runs
- * dry, and no more, as a small job waits behind all of it. The bound is what the path holds, twice, and some
- * milliseconds for the other process to be woken; like BBR's (Cardwell et al., "BBR", 2016), it comes from the rate at
+ * dry, and no more, as a small job waits behind all of it. The bound is what the path holds, as much again and some
+ * milliseconds for the other process to be woken, but no more beyond the path than the other side's socket can keep; like BBR's (Cardwell et al., "BBR", 2016), it comes from the rate at
  * which bytes arrive and from the round trip of a path that is not filled by ourselves.
  */
 import { LIMITS } from './limits.ts'

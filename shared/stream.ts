@@ -57,7 +57,7 @@ export class MuxStream implements Source {
   #finReceived = false
   #ackDue = false
   /** What the far side was told it may send up to, and has not come to yet. */
-  #limits: number[] = [LIMITS.initialWindow]
+  readonly #limits: number[] = [LIMITS.initialWindow]
   /** The far side stood before a limit since the window was last looked at. */
   #pressed = false
   #windowMark = 0
