@@ -114,12 +114,12 @@ export const LIMITS = {
   // ── mux ────────────────────────────────────────────────────────────────────────────────────────────────────────
   /** bytes of one data-channel message: the largest werift takes, and what RFC 8841 section 6 sets when SDP is silent. */
   messageBytes: 64 * KIB,
-  /** bytes of messages that arrived, over all channels of a link, after which the other side is told: half of the least flight. */
+  /** bytes of messages that arrived, over all channels of a link, after which the other side is told: a quarter of the least flight. */
   arrivedEvery: 32 * KIB,
   /** bytes a link has on its way before it knows its path: as much as one stream may send without credit. */
   flightFirst: 256 * KIB,
-  /** bytes of which a link may always have less on its way, and then a message more: 2 s at 0.5 Mbit/s, as werift gives up after 3. */
-  flightLeast: 64 * KIB,
+  /** bytes a link may always have on its way: two messages, as one of them arrives while the next one leaves. */
+  flightLeast: 128 * KIB,
   /** bytes a link may have on its way: 80 MB/s at 50 ms, and what native buffers at most. */
   flightMost: 8 * MIB,
   /** ms of sending beyond two round trips that may be on the way: the processes at both ends are not woken at once. */

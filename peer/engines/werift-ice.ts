@@ -1,15 +1,32 @@
 /**
- * Repairs of werift's ICE: without them a path waits for timers after it was found, a closed agent may revive, and the
- * kernel drops what comes while JavaScript has other work.
+ * Repairs of werift's ICE: without them a path waits for timers after it was found, a closed agent may revive, the kernel
+ * drops what comes while JavaScript has other work, and a slow path that a job fills is given up.
  */
 import type { Socket } from 'node:dgram'
 import type { RTCIceTransport } from 'werift'
 import { deferred } from '../../shared/deferred.ts'
 
+interface RequestOptions {
+  readonly retransmissions?: number
+  readonly responseTimeout?: number
+}
+
+/** What sends the checks from one address. */
+interface Protocol {
+  readonly transport?: { readonly socket?: Socket }
+  request: (
+    request: object,
+    address: object,
+    key?: Buffer,
+    options?: RequestOptions | number,
+    ...rest: unknown[]
+  ) => object
+}
+
 /** What of werift's agent its types keep private. */
 interface Agent {
   readonly state: string
-  readonly nominated?: { readonly protocol: { readonly transport?: { readonly socket?: Socket } } }
+  readonly nominated?: { readonly protocol: Protocol }
   readonly checkList: readonly { readonly state: number }[]
   connect: () => Promise<void>
   addPair: (pair: object) => void
@@ -25,6 +42,9 @@ interface Agent {
  * Where net.core.rmem_max is less the kernel gives that, doubled.
  */
 const RECEIVE_BUFFER = 2 * 1024 * 1024
+
+/** ms between two consent checks, at the least (RFC 7675 section 5.1): the next one forgets the one before. */
+const CONSENT_INTERVAL = 4000
 
 /** The state of a pair that is being checked. */
 const IN_PROGRESS = 2
@@ -75,10 +95,27 @@ function noticePath(agent: Agent): void {
       looking = false
     }
     if (agent.state === 'closed') return
-    // A path over TCP, which nearport has none of, has no such socket.
-    agent.nominated?.protocol.transport?.socket?.setRecvBufferSize(RECEIVE_BUFFER)
+    if (agent.nominated !== undefined) {
+      // A path over TCP, which nearport has none of, has no such socket.
+      agent.nominated.protocol.transport?.socket?.setRecvBufferSize(RECEIVE_BUFFER)
+      awaitConsent(agent.nominated.protocol)
+    }
     // As werift does it itself, up to 20 ms later.
     agent.queryConsent()
     agent.setState('connected')
+  }
+}
+
+/**
+ * werift takes an answer to a consent check for lost after twice the round trip of the empty path, or half a second, and
+ * gives the path up after 30 s without one: any job of that length on a path with more than that queued. Such a check is
+ * the one request that is not sent again.
+ */
+function awaitConsent(protocol: Protocol): void {
+  const { request } = protocol
+  protocol.request = (message, address, key, options, ...rest) => {
+    const isConsent = typeof options === 'object' && options.retransmissions === 0
+    const waiting = isConsent ? { ...options, responseTimeout: CONSENT_INTERVAL } : options
+    return request.call(protocol, message, address, key, waiting, ...rest)
   }
 }
