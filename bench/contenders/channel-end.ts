@@ -38,7 +38,8 @@ export class ChannelEnd {
   readonly #writing: Writing
   readonly #message: Uint8Array
   #left = 0
-  #expected = 0
+  /** bytes, of all orders; some may be there before the order is */
+  #due = 0
   #received = 0
 
   constructor(channel: Channel, writing: Writing) {
@@ -52,7 +53,8 @@ export class ChannelEnd {
       this.#left = order.send
       this.fill()
     } else if ('expect' in order) {
-      this.#expected = order.expect
+      this.#due += order.expect
+      if (this.#received === this.#due) tell({ done: true })
     } else {
       this.#rate(order.rate)
     }
@@ -71,9 +73,7 @@ export class ChannelEnd {
 
   received(bytes: number): void {
     this.#received += bytes
-    if (this.#expected === 0) return
-    this.#expected -= bytes
-    if (this.#expected === 0) tell({ done: true })
+    if (this.#received === this.#due) tell({ done: true })
   }
 
   async #rate({ warm, measured }: { readonly warm: number; readonly measured: number }): Promise<void> {
