@@ -18,6 +18,12 @@ export interface Carrier {
   onlow: (() => void) | null
 }
 
+/**
+ * When frames without data leave: at the end of this turn, at that of the next one, or within LIMITS.controlDelay; sooner
+ * if anything else does, as a message costs as much as a thousand bytes in it.
+ */
+export type Urgency = 'now' | 'next-turn' | 'soon'
+
 /** One sender of frames. It calls `ready` on its lane whenever one of the two has something to give. */
 export interface Source {
   /** Appends all frames that carry no data and may go at once. */
@@ -69,7 +75,7 @@ export class MessageWriter {
 
 /** What a lane needs of the scheduler it belongs to. */
 export interface LaneOwner {
-  addControl(lane: Lane, source: Source): void
+  addControl(lane: Lane, source: Source, urgency: Urgency): void
   addData(lane: Lane, source: Source): void
   /** Sends a whole message, before all that is not yet on its way. */
   send(lane: Lane, message: Uint8Array): void
@@ -107,8 +113,8 @@ export class Lane {
     this.writer = writer
   }
 
-  readyControl(source: Source): void {
-    this.#owner.addControl(this, source)
+  readyControl(source: Source, urgency: Urgency): void {
+    this.#owner.addControl(this, source, urgency)
   }
 
   readyData(source: Source): void {
@@ -128,7 +134,7 @@ export class Lane {
 
   /** The other side wants to know at once how much has arrived. */
   answer(): void {
-    this.#owner.addControl(this, this.#teller)
+    this.#owner.addControl(this, this.#teller, 'now')
   }
 
   /** The other side has the first `bytes` of what was sent. Returns what is wrong with that, or null. */

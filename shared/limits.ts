@@ -126,10 +126,14 @@ export const LIMITS = {
   flightSlack: 20,
   /** bytes a link may have on its way beyond what its path holds: a socket of 1 MiB has to take it when the other side is busy. */
   flightQueue: 512 * KIB,
+  /** bytes of data in a message that measures the round trip: a receipt goes with it, and 1 Mbit/s has it away in 16 ms. */
+  pingData: 2 * KIB,
   /** ms after which the round trip is measured again when little is on its way. */
   roundTripIdle: SECOND,
   /** ms after which what is on its way is let run out, which takes a round trip, to measure it: 1 % at 100 ms. */
   roundTripBusy: 10 * SECOND,
+  /** ms an ACK or the last CREDIT of a stream waits for something to leave with: less than a person or a printer notices. */
+  controlDelay: 5,
   /** bytes a message must have left to be added to: OPEN, CREDIT and the longest RESET of one stream together. */
   messageReserve: 512,
   /** bytes a stream may send before any credit: a receipt with a logo fits, and 1,000 stalled ones stay bearable. */

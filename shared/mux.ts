@@ -7,7 +7,7 @@ import { concat } from './bytes.ts'
 import { deferred } from './deferred.ts'
 import { NearportError } from './errors.ts'
 import { decodeFrames, encodeFrame, type Frame, type ResetCode, type ResumeFrame } from './frames.ts'
-import type { Lane, MessageWriter, Source } from './lane.ts'
+import type { Lane, MessageWriter, Source, Urgency } from './lane.ts'
 import { LIMITS } from './limits.ts'
 import { MuxStream, type StreamFrame, type StreamOwner } from './stream.ts'
 import type { WindowBudget } from './window-budget.ts'
@@ -130,8 +130,8 @@ export class Mux implements StreamOwner {
     this.#ended.resolve(reason)
   }
 
-  readyControl(source: Source): void {
-    if (this.#started && this.#synced) this.#lane?.readyControl(source)
+  readyControl(source: Source, urgency: Urgency): void {
+    if (this.#started && this.#synced) this.#lane?.readyControl(source, urgency)
   }
 
   readyData(source: Source): void {
@@ -145,7 +145,7 @@ export class Mux implements StreamOwner {
   /** What waited for a channel may go. */
   #wake(): void {
     for (const stream of this.#streams.values()) {
-      this.readyControl(stream)
+      this.readyControl(stream, 'now')
       this.readyData(stream)
     }
   }
@@ -215,25 +215,26 @@ export class Mux implements StreamOwner {
     if (this.#acks.size > 2 * LIMITS.streamsPerTunnel) {
       throw malformed('resets, and does not read that they have arrived')
     }
-    this.#send({ type: 'ACK', stream: id, of: 'RESET' }, () => this.#acks.delete(id))
+    this.#send({ type: 'ACK', stream: id, of: 'RESET' }, 'soon', () => this.#acks.delete(id))
   }
 
   /** Answers OPEN with RESET for a stream that is not kept. */
   #refuse(id: number, code: ResetCode, text: string): void {
     if (this.#refused >= LIMITS.streamsPerTunnel) throw malformed('OPENs, and does not read the answers')
     this.#refused++
-    this.#send({ type: 'RESET', stream: id, code, text }, () => this.#refused--)
+    this.#send({ type: 'RESET', stream: id, code, text }, 'now', () => this.#refused--)
   }
 
   /** Sends a frame that belongs to no stream that is kept. */
-  #send(frame: Frame, sent: () => void): void {
-    this.readyControl({
+  #send(frame: Frame, urgency: Urgency, sent: () => void): void {
+    const source: Source = {
       writeControl: (message: MessageWriter) => {
         message.append(encodeFrame(frame))
         sent()
       },
       writeData: () => 0,
-    })
+    }
+    this.readyControl(source, urgency)
   }
 }
 

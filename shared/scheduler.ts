@@ -6,7 +6,7 @@
 import type { Engine } from './engine.ts'
 import { Flight } from './flight.ts'
 import { encodeFrame } from './frames.ts'
-import { type Carrier, Lane, type LaneOwner, MessageWriter, type Source } from './lane.ts'
+import { type Carrier, Lane, type LaneOwner, MessageWriter, type Source, type Urgency } from './lane.ts'
 import { LIMITS } from './limits.ts'
 
 interface Turn {
@@ -15,9 +15,14 @@ interface Turn {
   deficit: number
 }
 
+const afterDelay = (run: () => void): void => {
+  setTimeout(run, LIMITS.controlDelay)
+}
+
 export class Scheduler implements LaneOwner {
   readonly #highWater: number
   readonly #atTurnEnd: Engine['atTurnEnd']
+  readonly #soon: (run: () => void) => void
   readonly #flight = new Flight()
   /** Lanes on which something came that the other side was not told of. */
   readonly #unsaid = new Set<Lane>()
@@ -34,11 +39,17 @@ export class Scheduler implements LaneOwner {
   /** bytes, at least what the carriers hold: what they held when last asked, and all that was sent since */
   #buffered = 0
   #scheduled = false
+  /** Frames that may wait will not wait much longer. */
+  #isSoon = false
 
-  /** `highWater`: bytes buffered in the engine above which it is given no more. `atTurnEnd`: see Engine. */
-  constructor(highWater: number, atTurnEnd: Engine['atTurnEnd'] = queueMicrotask) {
+  /**
+   * `highWater`: bytes buffered in the engine above which it is given no more. `atTurnEnd`: see Engine. `soon`: calls
+   * after LIMITS.controlDelay.
+   */
+  constructor(highWater: number, atTurnEnd: Engine['atTurnEnd'] = queueMicrotask, soon = afterDelay) {
     this.#highWater = highWater
     this.#atTurnEnd = atTurnEnd
+    this.#soon = soon
   }
 
   addLane(carrier: Carrier): Lane {
@@ -48,9 +59,11 @@ export class Scheduler implements LaneOwner {
     return lane
   }
 
-  addControl(lane: Lane, source: Source): void {
+  addControl(lane: Lane, source: Source, urgency: Urgency): void {
     this.#control.set(source, lane)
-    this.#schedule()
+    if (urgency === 'now') this.#schedule()
+    else if (urgency === 'next-turn') this.#atTurnEnd(() => this.#schedule())
+    else this.#scheduleSoon()
   }
 
   addData(lane: Lane, source: Source): void {
@@ -96,6 +109,16 @@ export class Scheduler implements LaneOwner {
     })
   }
 
+  /** One timer for all that waits, and none for each. */
+  #scheduleSoon(): void {
+    if (this.#isSoon) return
+    this.#isSoon = true
+    this.#soon(() => {
+      this.#isSoon = false
+      this.#schedule()
+    })
+  }
+
   #pump(): void {
     while ((this.#hasRoom() || this.#armWakeup()) && this.#step());
     this.#flushAll()
@@ -111,10 +134,9 @@ export class Scheduler implements LaneOwner {
     }
     for (const [source, turn] of this.#data) {
       if (!this.#flight.mayGo()) return false
-      this.#ask(turn.lane)
       if (turn.deficit < LIMITS.messageReserve) turn.deficit += LIMITS.quantum
       this.#open(turn.lane)
-      const taken = source.writeData(turn.lane.writer, turn.deficit)
+      const taken = this.#flight.isDue ? this.#ask(source, turn) : source.writeData(turn.lane.writer, turn.deficit)
       turn.deficit -= taken
       if (taken === 0) {
         this.#data.delete(source)
@@ -127,14 +149,14 @@ export class Scheduler implements LaneOwner {
     return false
   }
 
-  /** Has the round trip measured, if that is due, by a message that goes before the data. */
-  #ask(lane: Lane): void {
-    if (!this.#flight.isDue) return
-    this.#open(lane)
+  /** Has the round trip measured, by a message with so little data that it takes no longer than without. */
+  #ask(source: Source, { lane, deficit }: Turn): number {
     lane.writer.append(encodeFrame({ type: 'PING', stream: 0 }))
+    const taken = source.writeData(lane.writer, Math.min(deficit, LIMITS.pingData))
     this.#flush(lane)
     lane.pinged()
     this.#flight.asks()
+    return taken
   }
 
   /** Makes sure that the lane's message has room for any frame. */

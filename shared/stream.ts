@@ -4,7 +4,7 @@
  */
 import { NearportError } from './errors.ts'
 import { encodeFrame, type Frame, type ResetCode, type ResumeFrame } from './frames.ts'
-import type { MessageWriter, Source } from './lane.ts'
+import type { MessageWriter, Source, Urgency } from './lane.ts'
 import { LIMITS } from './limits.ts'
 import { Outgoing } from './outgoing.ts'
 import type { WindowBudget } from './window-budget.ts'
@@ -16,7 +16,7 @@ export type StreamFrame = Exclude<Frame, { type: 'OPEN' | 'SYNC' | 'RESUME' | 'P
 export interface StreamOwner {
   readonly budget: WindowBudget
   /** The stream has frames to send; does nothing while there is no channel, as all are asked once there is one. */
-  readyControl(stream: MuxStream): void
+  readyControl(stream: MuxStream, urgency: Urgency): void
   readyData(stream: MuxStream): void
   /** The stream has ended in both directions, or was reset, and the other side knows. */
   forget(stream: MuxStream): void
@@ -67,7 +67,8 @@ export class MuxStream implements Source {
     this.id = id
     this.#out = new Outgoing(id)
     this.#mustOpen = opener
-    if (opener) owner.readyControl(this)
+    // Most programs send at once: what they send leaves with it.
+    if (opener) owner.readyControl(this, 'next-turn')
   }
 
   /** Queues bytes (kept, not copied). False: enough is queued, go on after `ondrain`. */
@@ -93,7 +94,7 @@ export class MuxStream implements Source {
     // The other side does not know a stream whose OPEN never left.
     if (!this.#mustOpen) {
       this.#resetFrame = encodeFrame({ type: 'RESET', stream: this.id, code, text })
-      this.#owner.readyControl(this)
+      this.#owner.readyControl(this, 'now')
     }
     this.#close()
   }
@@ -104,7 +105,11 @@ export class MuxStream implements Source {
     this.#taken += bytes
     this.#growWindow()
     const isWorthTelling = this.#taken + this.#window - this.#granted >= this.#window / 4
-    if (this.#finReceived ? this.#isLastDue : isWorthTelling) this.#owner.readyControl(this)
+    if (this.#finReceived) {
+      if (this.#isLastDue) this.#owner.readyControl(this, 'soon')
+    } else if (isWorthTelling) {
+      this.#owner.readyControl(this, 'now')
+    }
   }
 
   // ── what the scheduler calls ────────────────────────────────────────────────────────────────────────────────
@@ -253,7 +258,7 @@ export class MuxStream implements Source {
     if (offset !== this.#received) throw this.#malformed(`ended at ${offset} after ${this.#received} bytes`)
     this.#finReceived = true
     this.#ackDue = true
-    this.#owner.readyControl(this)
+    this.#owner.readyControl(this, 'soon')
     this.onend()
   }
 

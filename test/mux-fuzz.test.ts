@@ -4,12 +4,11 @@ import { NearportError } from '../shared/errors.ts'
 import { encodeFrame } from '../shared/frames.ts'
 import { LIMITS } from '../shared/limits.ts'
 import { Mux, StreamCount } from '../shared/mux.ts'
-import { Scheduler } from '../shared/scheduler.ts'
 import type { MuxStream } from '../shared/stream.ts'
 import { WindowBudget } from '../shared/window-budget.ts'
 import { codeOf, decode, join, type Mutation, mutate, mutation, RUNS } from './support/frames.ts'
 import { heapUsed } from './support/heap.ts'
-import { MemoryCarrier } from './support/mux-pair.ts'
+import { MemoryCarrier, memoryScheduler, turns } from './support/mux-pair.ts'
 
 describe(`${RUNS} random and mutated messages`, () => {
   test('a live mux throws frame-malformed or credit-overrun, and nothing else; its memory stays bounded', async () => {
@@ -38,14 +37,14 @@ describe(`${RUNS} random and mutated messages`, () => {
     const carrier = new MemoryCarrier()
     const shared = { budget: new WindowBudget(), count: new StreamCount() }
     const mux = new Mux(shared, accept)
-    mux.attach(new Scheduler(64 * 1024).addLane(carrier), false)
+    mux.attach(memoryScheduler(64 * 1024).addLane(carrier), false)
     mux.start()
     const before = heapUsed()
     for (let stream = 1; stream <= RUNS; stream++) {
       const code = codeOf(() => mux.receive(encodeFrame({ type: 'OPEN', stream })))
       // To be cut off for it is an answer too.
       if (code !== null) break
-      if (stream % 1000 === 0) await Promise.resolve()
+      if (stream % 1000 === 0) await turns()
     }
     expect(heapUsed() - before).toBeLessThan(16 * 1024 * 1024)
     mux.close(new NearportError('link-lost', 'the end'))
@@ -92,7 +91,7 @@ async function play(steps: readonly Step[], { accepts, floods }: Scene, count: (
   }
   const shared = { budget: new WindowBudget(), count: new StreamCount() }
   const mux = new Mux(shared, accepts ? watch : null)
-  mux.attach(new Scheduler(64 * 1024).addLane(carrier), false)
+  mux.attach(memoryScheduler(64 * 1024).addLane(carrier), false)
   mux.start()
   const far = new FarSide(accepts, floods)
   let code: string | null = null
@@ -106,11 +105,11 @@ async function play(steps: readonly Step[], { accepts, floods }: Scene, count: (
     code = codeOf(() => mux.receive(message))
     if (code !== null) break
     for (const [stream, waiting] of live) behave(stream, waiting, floods ? 15 : own, () => live.set(stream, 0))
-    await Promise.resolve()
+    await turns()
     for (let sent = carrier.shift(); sent !== undefined; sent = carrier.shift()) {
       if (sent.length > LIMITS.messageBytes) throw new Error(`a message of ${sent.length} bytes was sent`)
       decode(sent)
-      await Promise.resolve()
+      await turns()
     }
     for (const waiting of live.values()) {
       if (waiting > LIMITS.maximumWindow) throw new Error(`a stream holds ${waiting} bytes`)

@@ -4,10 +4,9 @@ import { NearportError } from '../shared/errors.ts'
 import { encodeFrame } from '../shared/frames.ts'
 import { LIMITS } from '../shared/limits.ts'
 import { Mux, StreamCount } from '../shared/mux.ts'
-import { Scheduler } from '../shared/scheduler.ts'
 import type { MuxStream } from '../shared/stream.ts'
 import { WindowBudget } from '../shared/window-budget.ts'
-import { MemoryCarrier, sink } from './support/mux-pair.ts'
+import { MemoryCarrier, memoryScheduler, sink, turns } from './support/mux-pair.ts'
 
 /** Two muxes and the channel between them, which a test may cut at any message. */
 class Pair {
@@ -31,8 +30,8 @@ class Pair {
   connect(resumes = true, late = false): void {
     this.#up = new MemoryCarrier()
     this.#down = new MemoryCarrier()
-    this.access.attach(new Scheduler(256 * 1024).addLane(this.#up), resumes)
-    this.share.attach(new Scheduler(256 * 1024).addLane(this.#down), resumes)
+    this.access.attach(memoryScheduler(256 * 1024).addLane(this.#up), resumes)
+    this.share.attach(memoryScheduler(256 * 1024).addLane(this.#down), resumes)
     this.share.start()
     if (!late) this.access.start()
   }
@@ -49,10 +48,10 @@ class Pair {
 
   /** Moves one message in one direction. False when there was none. */
   async move(direction: 'up' | 'down'): Promise<boolean> {
-    await Promise.resolve()
+    await turns()
     const message = direction === 'up' ? this.#up.shift() : this.#down.shift()
     if (message !== undefined) (direction === 'up' ? this.share : this.access).receive(message)
-    await Promise.resolve()
+    await turns()
     return message !== undefined
   }
 
@@ -108,7 +107,7 @@ describe('a stream', () => {
     const pair = new Pair()
     const [kept, dropped] = [pair.access.open(), pair.access.open()]
     kept.write(bytesFrom(4, 5))
-    await Promise.resolve()
+    await turns()
     dropped.reset('peer-reset', 'gave up')
     pair.cut()
     pair.connect()
@@ -165,7 +164,7 @@ describe('a stream', () => {
     let received = 0
     if (far !== undefined) far.ondata = (bytes) => (received += bytes.length)
     let written = 0
-    for (let more = true; more; written += 65_536) {
+    for (let more = true; more && written < 2 * LIMITS.initialWindow; written += 65_536) {
       more = near.write(bytesFrom(6, 65_536))
       await pair.settle()
     }
@@ -315,14 +314,14 @@ describe('the other side is cut off when, in place of how far it got, it', () =>
     ['forgot a stream it answered on', [SYNC(0, 0)]],
   ])('%s', async (_, frames) => {
     const mux = new Mux({ budget: new WindowBudget(), count: new StreamCount() }, null)
-    mux.attach(new Scheduler(65_536).addLane(new MemoryCarrier()), false)
+    mux.attach(memoryScheduler(65_536).addLane(new MemoryCarrier()), false)
     mux.start()
     const stream = mux.open()
     stream.write(bytesFrom(7, 10))
-    await Promise.resolve()
+    await turns()
     mux.receive(encodeFrame({ type: 'CREDIT', stream: 1, taken: 4, window: LIMITS.initialWindow }))
     mux.receive(encodeFrame({ type: 'DATA', stream: 1, offset: 0, payload: bytesFrom(8, 1) }))
-    mux.attach(new Scheduler(65_536).addLane(new MemoryCarrier()), true)
+    mux.attach(memoryScheduler(65_536).addLane(new MemoryCarrier()), true)
     mux.start()
     expect(() => mux.receive(Buffer.concat(frames))).toThrow(expect.objectContaining({ code: 'frame-malformed' }))
     mux.close(new NearportError('link-lost', 'the end'))
@@ -330,7 +329,7 @@ describe('the other side is cut off when, in place of how far it got, it', () =>
 
   test('sends it where none is due', () => {
     const mux = new Mux({ budget: new WindowBudget(), count: new StreamCount() }, null)
-    mux.attach(new Scheduler(65_536).addLane(new MemoryCarrier()), false)
+    mux.attach(memoryScheduler(65_536).addLane(new MemoryCarrier()), false)
     mux.start()
     expect(() => mux.receive(SYNC(0, 0))).toThrow(expect.objectContaining({ code: 'frame-malformed' }))
   })

@@ -98,6 +98,15 @@ interface Options {
   copies?: boolean
 }
 
+/** One whose time is that of {@link turns}. */
+export const memoryScheduler = (highWater: number): Scheduler =>
+  new Scheduler(highWater, queueMicrotask, queueMicrotask)
+
+/** Until each scheduler has sent what may go. */
+export async function turns(): Promise<void> {
+  for (let turn = 0; turn < 4; turn++) await Promise.resolve()
+}
+
 export function muxPair(options: Options = {}) {
   const { manual = false, highWater = 256 * 1024, autoTake = () => true, copies = false } = options
   const [up, down] = options.carriers ?? [new MemoryCarrier(copies), new MemoryCarrier(copies)]
@@ -108,17 +117,17 @@ export function muxPair(options: Options = {}) {
   }
   const access = new Mux(shared(), null)
   const share = new Mux(shared(), accept)
-  access.attach(new Scheduler(highWater).addLane(up), false)
-  share.attach(new Scheduler(highWater).addLane(down), false)
+  access.attach(memoryScheduler(highWater).addLane(up), false)
+  share.attach(memoryScheduler(highWater).addLane(down), false)
   for (const mux of [access, share]) mux.start()
 
   /** Moves one message a way. False when nothing was left to move. */
   const deliverOne = async () => {
-    await Promise.resolve()
+    await turns()
     const [a, b] = [up.shift(), down.shift()]
     if (a !== undefined) share.receive(a)
     if (b !== undefined) access.receive(b)
-    await Promise.resolve()
+    await turns()
     return a !== undefined || b !== undefined
   }
   if (!manual) movers.push(deliverOne)
@@ -135,7 +144,7 @@ beforeEach(() => {
 export async function settle(): Promise<void> {
   for (let moved = true; moved; ) {
     moved = false
-    await Promise.resolve()
+    await turns()
     for (const move of movers) moved = (await move()) || moved
   }
 }
