@@ -249,10 +249,18 @@ test('npm run bench -- --quick writes its report', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'nearport-bench-test-'))
   try {
     const files = ['--json', join(folder, 'a.json'), '--markdown', join(folder, 'a.md')]
-    const words = ['--quick', '--rounds', '1', '--case', 'first-byte', '--contender', 'raw TCP,nearport werift']
+    const words = [
+      '--quick',
+      '--rounds',
+      '1',
+      '--case',
+      'first-byte',
+      '--contender',
+      'raw TCP,two Node relays,nearport werift',
+    ]
     await promisify(execFile)(process.execPath, [RUN, ...words, ...files])
     const { figures } = JSON.parse(await readFile(join(folder, 'a.json'), 'utf8'))
-    expect(figures).toHaveLength(10)
+    expect(figures).toHaveLength(15)
     expect(await readFile(join(folder, 'a.md'), 'utf8')).toContain('| p99 | nearport werift |')
   } finally {
     await rm(folder, { recursive: true })

@@ -1,4 +1,5 @@
 /** Fifty access processes that lose power and come back at once, to one share process. */
+import { Child } from '../../peer/demo/child.ts'
 import { type EngineName, Nearport } from '../contenders/nearport.ts'
 import { type FirstAnswer, firstAnswer } from '../tcp/load.ts'
 import { TargetProcess } from '../tcp/target-process.ts'
@@ -53,10 +54,13 @@ async function measure({ results }: Run, contender: string, engine: EngineName):
     add('longest from listening to usable', Math.max(...back.map(({ listening, usable }) => usable - listening)))
     const resets = back.reduce((sum, one) => sum + one.resets, 0)
     results.add({ group: GROUP, name: 'jobs reset meanwhile, and sent again', unit: '' }, contender, resets)
-    // The same processes, loaded as the access processes are, with nothing else to do.
+    // What is left of it without nearport: the same processes with nothing to do, and with nothing loaded.
     const versions = performance.now()
     await Promise.all(homes().map((home) => nearport.spawn(home, ['version']).ended))
     add('fifty of "nearport version", for comparison', since(versions))
+    const empty = performance.now()
+    await Promise.all(homes().map(() => new Child('node', ['-e', '0']).ended))
+    add('fifty of "node -e 0", for comparison', since(empty))
   } finally {
     await nearport.close()
     await target.close()

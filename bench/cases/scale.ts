@@ -1,5 +1,6 @@
 /** 1, 10 and 99 shares in one process: how soon they are there, and what they cost. */
 import { setTimeout as delay } from 'node:timers/promises'
+import { deferred } from '../../shared/deferred.ts'
 import { type EngineName, Nearport, namesFor, pidOf } from '../contenders/nearport.ts'
 import { cpuSeconds, residentBytes } from '../processes.ts'
 import { Line } from '../tcp/line.ts'
@@ -11,67 +12,107 @@ const MIB = 1024 * 1024
 const KIB = 1024
 const GROUP = 'Many shares in one process'
 const COUNTS = [1, 10, 99]
+const IDLE_COUNTS = [1, 99] as const
 const CONNECTIONS = 200
+const IDLE_SECONDS = 10
+/** ms. V8 collects the garbage of an idle process step by step, for about 45 s. */
+const SETTLED = 60_000
 
 export const scaleCase: Case = {
   id: 'scale',
   title: '1, 10 and 99 shares in one process: until all are usable, memory, idle CPU',
   run: async (run) => {
+    const engines = ENGINES.filter((engine) => run.contenders.some(({ name }) => name === contenderOf(engine)))
     for (let round = 0; round < (run.quick ? 1 : 3); round++) {
-      for (const engine of ENGINES) {
-        const contender = `nearport ${engine}`
-        if (!run.contenders.some(({ name }) => name === contender)) continue
+      for (const engine of engines) {
         run.say(`many shares: ${engine}`)
-        try {
-          await measure(run, contender, engine)
-        } catch (error) {
-          run.results.failed(`${contender}: scale`, error)
-        }
+        await ready(run, engine).catch((error) => run.results.failed(`${contenderOf(engine)}: many shares`, error))
       }
+      run.say('many shares: idle')
+      await idle(run, engines).catch((error) => run.results.failed('many shares: idle', error))
     }
+    run.results.note(
+      `Memory and idle CPU of many shares: after ${SETTLED / 1000} s without work, when V8 has tidied up.`,
+    )
   },
 }
 
-interface Memory {
+const contenderOf = (engine: EngineName): string => `nearport ${engine}`
+const sharesOf = (count: number): string => (count === 1 ? '1 share' : `${count} shares`)
+
+async function ready({ results }: Run, engine: EngineName): Promise<void> {
+  for (const count of COUNTS) {
+    await withShares(engine, count, async ({ ready }) => {
+      const name = `${sharesOf(count)}: from process start until all are usable`
+      results.add({ group: GROUP, name, unit: 's' }, contenderOf(engine), ready)
+    })
+  }
+}
+
+interface Idle {
+  /** bytes that are resident */
   readonly near: number
   readonly far: number
 }
 
-async function measure({ results, quick }: Run, contender: string, engine: EngineName): Promise<void> {
-  const add = (name: string, unit: string, value: number) => results.add({ group: GROUP, name, unit }, contender, value)
-  const memory = new Map<number, Memory>()
-  for (const count of COUNTS) {
-    const plural = count === 1 ? '1 share' : `${count} shares`
-    await withShares(engine, count, async ({ near, far, ports, ready }) => {
-      add(`${plural}: from process start until all are usable`, 's', ready)
-      const seconds = quick ? 4 : 8
-      await delay(1000)
-      const before = await cpuSeconds([near, far])
-      await delay(seconds * 1000)
-      add(`${plural}: idle CPU of both`, '%', (((await cpuSeconds([near, far])) - before) / seconds) * 100)
-      const now = { near: await residentBytes([near]), far: await residentBytes([far]) }
-      memory.set(count, now)
-      if (count > 1) return
-      add('memory, idle, access side', 'MiB', now.near / MIB)
-      add('memory, idle, share side', 'MiB', now.far / MIB)
-      const lines = await idleLines(ports[0] ?? 0)
-      const held = { near: await residentBytes([near]), far: await residentBytes([far]) }
-      add('memory a connection, access side', 'KiB', (held.near - now.near) / CONNECTIONS / KIB)
-      add('memory a connection, share side', 'KiB', (held.far - now.far) / CONNECTIONS / KIB)
+/** All of them beside each other, as they only wait. */
+async function idle({ results }: Run, engines: readonly EngineName[]): Promise<void> {
+  const settled = meeting(engines.length * IDLE_COUNTS.length)
+  const held = meeting(engines.length)
+  const one = (engine: EngineName, count: number) =>
+    withShares(engine, count, async (up) => {
+      const add = (name: string, unit: string, value: number) =>
+        results.add({ group: GROUP, name, unit }, contenderOf(engine), value)
+      await settled()
+      const before = await cpuSeconds([up.near, up.far])
+      await delay(IDLE_SECONDS * 1000)
+      const cpu = (await cpuSeconds([up.near, up.far])) - before
+      add(`${sharesOf(count)}: idle CPU of both`, '%', (cpu / IDLE_SECONDS) * 100)
+      const memory = await memoryOf(up)
+      if (count > 1) return memory
+      add('memory, idle, access side', 'MiB', memory.near / MIB)
+      add('memory, idle, share side', 'MiB', memory.far / MIB)
+      const lines = await idleLines(up.ports[0] ?? 0)
+      await held()
+      const more = await memoryOf(up)
+      add('memory a connection, access side', 'KiB', (more.near - memory.near) / CONNECTIONS / KIB)
+      add('memory a connection, share side', 'KiB', (more.far - memory.far) / CONNECTIONS / KIB)
       for (const line of lines) await line.close()
+      return memory
     })
+  await Promise.all(
+    engines.map(async (engine) => {
+      const [few, many] = await Promise.all(IDLE_COUNTS.map((count) => one(engine, count)))
+      if (few === undefined || many === undefined) return
+      const shares = IDLE_COUNTS[1] - IDLE_COUNTS[0]
+      const add = (name: string, bytes: number) =>
+        results.add({ group: GROUP, name, unit: 'KiB' }, contenderOf(engine), bytes / shares / KIB)
+      add('memory a share, access side', many.near - few.near)
+      add('memory a share, share side', many.far - few.far)
+    }),
+  )
+}
+
+const memoryOf = async ({ near, far }: Up): Promise<Idle> => ({
+  near: await residentBytes([near]),
+  far: await residentBytes([far]),
+})
+
+/** Waits for so many, and then until nothing that they did before is still being tidied up. */
+function meeting(count: number): () => Promise<void> {
+  const complete = deferred<void>()
+  let arrived = 0
+  return async () => {
+    if (++arrived === count) complete.resolve()
+    await complete.promise
+    await delay(SETTLED)
   }
-  const [one, many] = [memory.get(1), memory.get(99)]
-  if (one === undefined || many === undefined) return
-  add('memory a share, access side', 'KiB', (many.near - one.near) / 98 / KIB)
-  add('memory a share, share side', 'KiB', (many.far - one.far) / 98 / KIB)
 }
 
 /** Connections that have done a job of one byte, and do nothing now. */
 async function idleLines(port: number): Promise<Line[]> {
   const lines = await Promise.all(Array.from({ length: CONNECTIONS }, () => Line.open(port, '127.0.0.1', 64)))
   await Promise.all(lines.map((line) => line.run({ up: 1, down: 0 })))
-  await delay(1000)
   return lines
 }
 
@@ -83,7 +124,7 @@ interface Up {
   readonly ready: number
 }
 
-async function withShares(engine: EngineName, count: number, use: (up: Up) => Promise<void>): Promise<void> {
+async function withShares<T>(engine: EngineName, count: number, use: (up: Up) => Promise<T>): Promise<T> {
   const target = await TargetProcess.start()
   const nearport = await Nearport.start()
   try {
@@ -93,7 +134,7 @@ async function withShares(engine: EngineName, count: number, use: (up: Up) => Pr
     const { child: near, ports } = await nearport.access([...names.keys()], { engine })
     await Promise.all(ports.map((port) => Line.once(port, { up: 1, down: 0 })))
     const ready = (performance.now() - begun) / 1000
-    await use({ near: pidOf(near), far: pidOf(far), ports, ready })
+    return await use({ near: pidOf(near), far: pidOf(far), ports, ready })
   } finally {
     await nearport.close()
     await target.close()

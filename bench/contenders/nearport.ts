@@ -148,6 +148,7 @@ export const nearport = (engine: EngineName): Contender => ({
     engine === 'native' ? 'plain native' : 'naive werift',
     'ssh -L',
     'hypertele',
+    'two Node relays',
     'raw TCP',
     'TCP cubic',
     'TCP bbr',
