@@ -12,9 +12,25 @@ const EMPTY = 2 * LIMITS.arrivedEvery
 /** How much of a longer round trip is believed at once: the other process may just have been busy. */
 const SLOWER = 1 / 4
 
+/**
+ * From when a message is sent until it has arrived, all that was on its way before it arrives, however it comes in bursts:
+ * what arrives in that time is what arrives in a round trip, as in Cheng et al., "Delivery Rate Estimation" (2017).
+ */
+interface Sample {
+  /** ms: when it was sent */
+  readonly since: number
+  /** bytes ever sent with it, and ever arrived before */
+  readonly end: number
+  readonly arrived: number
+  /** More could have been sent at some time meanwhile. */
+  full: boolean
+}
+
 export class Flight {
   readonly #now: () => number
-  #bytes = 0
+  /** bytes ever */
+  #sent = 0
+  #arrived = 0
   #window: number = LIMITS.flightFirst
   /** ms; null before it was measured */
   #roundTrip: number | null = null
@@ -23,8 +39,8 @@ export class Flight {
   #waits = false
   /** bytes a ms */
   #rate = 0
-  /** What arrived since when, and whether all that time more could have been sent. */
-  #interval = { since: 0, bytes: 0, full: false }
+  /** What the rate is taken from, while it is on its way. */
+  #sample: Sample | null = null
 
   /** `now`: ms, of a clock that only goes forward */
   constructor(now: () => number = () => performance.now()) {
@@ -33,7 +49,7 @@ export class Flight {
 
   /** bytes sent and not known to have arrived */
   get bytes(): number {
-    return this.#bytes
+    return this.#sent - this.#arrived
   }
 
   /** bytes that may be on their way at once */
@@ -43,21 +59,20 @@ export class Flight {
 
   /** Whether data may be sent now. Whoever calls it has some. */
   mayGo(): boolean {
-    if (this.#isDue(LIMITS.roundTripBusy) && this.#bytes >= EMPTY) return false
-    if (this.#bytes < this.#window) return true
-    this.#interval.full = true
+    if (this.#isDue(LIMITS.roundTripBusy) && this.bytes >= EMPTY) return false
+    if (this.bytes < this.#window) return true
+    if (this.#sample !== null) this.#sample.full = true
     return false
   }
 
   /** The round trip is to be measured before the next data: {@link asks} the other side to answer at once. */
   get isDue(): boolean {
-    return this.#isDue(LIMITS.roundTripIdle) && this.#bytes < EMPTY
+    return this.#isDue(LIMITS.roundTripIdle) && this.bytes < EMPTY
   }
 
   asks(): void {
     this.#asked = this.#now()
     this.#waits = true
-    this.#restart()
   }
 
   /** The other side answered what {@link asks} was called for. */
@@ -70,23 +85,27 @@ export class Flight {
   }
 
   sent(bytes: number): void {
-    if (this.#bytes === 0) this.#restart()
-    this.#bytes += bytes
+    this.#sent += bytes
+    // The last of what is sent at once: by the time it has arrived all of that has.
+    if (this.#sample !== null && this.#sample.arrived !== this.#arrived) return
+    const full = this.#sample?.full ?? false
+    this.#sample = { since: this.#now(), end: this.#sent, arrived: this.#arrived, full }
   }
 
   arrived(bytes: number): void {
-    this.#bytes -= bytes
-    this.#interval.bytes += bytes
-    if (this.#roundTrip === null) return
-    const elapsed = this.#now() - this.#interval.since
-    if (elapsed < Math.max(this.#roundTrip, LIMITS.flightSlack)) return
-    this.#learn(this.#interval.bytes / elapsed, this.#roundTrip)
-    this.#restart()
+    this.#arrived += bytes
+    const sample = this.#sample
+    if (sample === null || this.#arrived < sample.end || this.#roundTrip === null) return
+    const elapsed = this.#now() - sample.since
+    if (elapsed < LIMITS.flightSlack) return
+    this.#learn((this.#arrived - sample.arrived) / elapsed, this.#roundTrip, sample.full)
+    this.#sample = null
   }
 
   /** A channel is gone with what was on its way in it; `asked`: the question, too. */
   lost(bytes: number, asked: boolean): void {
-    this.#bytes -= bytes
+    this.#arrived += bytes
+    this.#sample = null
     if (asked) this.#waits = false
   }
 
@@ -94,15 +113,11 @@ export class Flight {
     return !this.#waits && this.#now() - this.#asked >= every
   }
 
-  #learn(rate: number, roundTrip: number): void {
+  #learn(rate: number, roundTrip: number, full: boolean): void {
     // Where nothing more was to be sent the path may be able to do more than was seen.
-    this.#rate = rate > this.#rate || !this.#interval.full ? Math.max(rate, this.#rate) : (rate + this.#rate) / 2
+    this.#rate = rate > this.#rate || !full ? Math.max(rate, this.#rate) : (rate + this.#rate) / 2
     const path = this.#rate * roundTrip
     const window = path + Math.min(path + this.#rate * LIMITS.flightSlack, LIMITS.flightQueue)
     this.#window = Math.round(Math.min(Math.max(window, LIMITS.flightLeast), LIMITS.flightMost))
-  }
-
-  #restart(): void {
-    this.#interval = { since: this.#now(), bytes: 0, full: false }
   }
 }

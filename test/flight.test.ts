@@ -15,6 +15,8 @@ interface Path {
   readonly rate: number
   /** ms, without any queue */
   roundTrip: number
+  /** ms between bursts in which answers come, where they do */
+  readonly burst?: number
 }
 
 /** A sender that always has more to send (or `offers` bytes a ms), for so many ms of a clock of its own. */
@@ -26,6 +28,8 @@ function simulate(path: Path, milliseconds: number, offers = Number.POSITIVE_INF
   let free = 0
   let offered = 0
   let arrived = 0
+  const windows: number[] = []
+  const burstOf = (at: number) => (path.burst === undefined ? at : Math.ceil(at / path.burst) * path.burst)
   const run = (until: number) => {
     for (; now < until; now++) {
       while (answers[0] !== undefined && answers[0].at <= now) {
@@ -43,13 +47,16 @@ function simulate(path: Path, milliseconds: number, offers = Number.POSITIVE_INF
         flight.sent(MESSAGE)
         offered -= MESSAGE
         free = Math.max(free, now) + MESSAGE / path.rate
-        answers.push({ at: free + path.roundTrip, bytes: MESSAGE })
+        answers.push({ at: burstOf(free + path.roundTrip), bytes: MESSAGE })
       }
+      windows.push(flight.window)
     }
   }
   run(milliseconds)
   return {
     flight,
+    /** bytes, at each ms */
+    windows,
     /** bytes a ms, of those that arrive from now on */
     rateFor: (more: number) => {
       const [since, before] = [now, arrived]
@@ -80,6 +87,18 @@ describe('a path that is kept full has on its way what it holds, and a little mo
     expect(flight.window).toBe(LIMITS.flightLeast)
     expect(rateFor(20_000) / 125).toBeGreaterThan(0.95)
   })
+})
+
+test.each([
+  [20, 20],
+  [50, 40],
+  [50, 50],
+  [100, 50],
+])('a path of %i ms on which answers come in bursts, each %i ms, as on Wi-Fi, is filled', (roundTrip, burst) => {
+  const { windows, rateFor } = simulate({ rate: 12_000, roundTrip, burst }, 20_000)
+  expect(rateFor(5000) / 12_000).toBeGreaterThan(0.8)
+  const settled = windows.slice(5000)
+  expect(Math.max(...settled) / Math.min(...settled)).toBeLessThan(1.4)
 })
 
 test('a path that becomes longer is filled again once its round trip was measured', () => {

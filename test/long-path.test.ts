@@ -6,13 +6,22 @@ import { MemoryCarrier, muxPair } from './support/mux-pair.ts'
 
 /** ms */
 const ROUND_TRIP = 50
+/** bytes that a socket takes at once */
+const READ = 64 * 1024
 
 afterEach(() => {
   jest.restoreAllMocks()
 })
 
-/** bytes that arrive in each of so many round trips; `taken`: how many bytes of those that wait the target takes. */
-async function bytesByRoundTrip(rounds: number, taken: (waiting: number) => number): Promise<number[]> {
+/**
+ * bytes that arrive in each of so many round trips; `taken`: how many bytes of those that wait the target takes. `first`:
+ * bytes of which the target has all before the rest is sent.
+ */
+async function bytesByRoundTrip(
+  rounds: number,
+  taken: (waiting: number) => number,
+  first: number = LIMITS.messageBytes,
+): Promise<number[]> {
   let now = 0
   jest.spyOn(performance, 'now').mockImplementation(() => now)
   const [up, down] = [new MemoryCarrier(), new MemoryCarrier()]
@@ -28,7 +37,7 @@ async function bytesByRoundTrip(rounds: number, taken: (waiting: number) => numb
     while (near.write(chunk));
   }
   near.ondrain = fill
-  fill()
+  near.write(new Uint8Array(first))
   await turn()
   const counts: number[] = []
   let waiting = 0
@@ -47,7 +56,10 @@ async function bytesByRoundTrip(rounds: number, taken: (waiting: number) => numb
     }
     const some = taken(waiting)
     waiting -= some
-    accepted[0]?.taken(some)
+    // As a socket does, a read after another.
+    for (let left = some; left > 0; left -= READ) accepted[0]?.taken(Math.min(left, READ))
+    await turn()
+    if (counts.length === 0) fill()
     await turn()
     now += ROUND_TRIP
     for (const message of down.queue.splice(0)) {
@@ -67,6 +79,13 @@ const turn = async (): Promise<void> => {
 test('the window grows while the target keeps up, so that a long path is filled', async () => {
   const counts = await bytesByRoundTrip(40, (waiting) => waiting)
   expect(Math.max(...counts)).toBeGreaterThan(LIMITS.maximumWindow * 0.9)
+})
+
+test('the window grows wherever in a burst its end falls', async () => {
+  for (let first = 16 * 1024; first <= LIMITS.initialWindow; first += 16 * 1024) {
+    const counts = await bytesByRoundTrip(40, (waiting) => waiting, first)
+    expect(Math.max(...counts)).toBeGreaterThan(LIMITS.maximumWindow * 0.9)
+  }
 })
 
 test('the window of a target that is slow stays as it was', async () => {
