@@ -105,11 +105,8 @@ export class MuxStream implements Source {
     this.#taken += bytes
     this.#growWindow()
     const isWorthTelling = this.#taken + this.#window - this.#granted >= this.#window / 4
-    if (this.#finReceived) {
-      if (this.#isLastDue) this.#owner.readyControl(this, 'soon')
-    } else if (isWorthTelling) {
-      this.#owner.readyControl(this, 'now')
-    }
+    if (this.#finReceived ? this.#isLastDue : isWorthTelling)
+      this.#owner.readyControl(this, this.#finReceived ? 'soon' : 'now')
   }
 
   // ── what the scheduler calls ────────────────────────────────────────────────────────────────────────────────
