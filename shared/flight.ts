@@ -1,9 +1,10 @@
 /**
- * How many bytes a link has on its way, and how many it should have. An engine takes in more than it tells of, so
- * that what is handed to it has to be bounded by what the other side says has arrived: enough that the path never runs
- * dry, and no more, as a small job waits behind all of it. The bound is what the path holds, as much again and some
- * milliseconds for the other process to be woken, but no more beyond the path than the other side's socket can keep; like BBR's (Cardwell et al., "BBR", 2016), it comes from the rate at
- * which bytes arrive and from the round trip of a path that is not filled by ourselves.
+ * How many bytes a link has on its way, and how many it should have. An engine takes in more than it tells of, so that
+ * what is handed to it has to be bounded by what the other side says has arrived: enough that the path never runs dry,
+ * and no more, as a small job waits behind all of it. The bound is what the path holds, as much again and some
+ * milliseconds for the other process to be woken, but no more beyond the path than the other side's socket can keep;
+ * like BBR's (Cardwell et al., "BBR", 2016), it comes from the rate at which bytes arrive and from the round trip of a
+ * path that is not filled by ourselves.
  */
 import { LIMITS } from './limits.ts'
 
@@ -13,8 +14,8 @@ const EMPTY = 2 * LIMITS.arrivedEvery
 const SLOWER = 1 / 4
 
 /**
- * From when a message is sent until it has arrived, all that was on its way before it arrives, however it comes in bursts:
- * what arrives in that time is what arrives in a round trip, as in Cheng et al., "Delivery Rate Estimation" (2017).
+ * A message on its way. By the time it arrives so has all that was sent before it, in bursts or not: what arrives meanwhile
+ * is what the path carries in a round trip (Cheng et al., "Delivery Rate Estimation", 2017).
  */
 interface Sample {
   /** ms: when it was sent */
