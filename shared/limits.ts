@@ -81,8 +81,8 @@ export const LIMITS = {
   graceMost: 86_400 * SECOND,
   /** ms the side that ends a link waits for the other to hear of it: a round trip to anywhere. */
   byeDeadline: SECOND,
-  /** ms a web page that goes away in the middle of a job stays for its last word to leave: a few round trips. */
-  pageLeaving: 100,
+  /** ms a web page that goes away in the middle of a job stays for its last word to leave, behind what was sent before it. */
+  pageLeaving: 300,
   /** links a process accepts at once; about 200 KiB each. */
   linksPerProcess: 256,
   /** connections between two processes, see --connections: each has its own congestion window, and about 200 KiB. */
