@@ -15,14 +15,31 @@ interface Turn {
   deficit: number
 }
 
-const afterDelay = (run: () => void): void => {
+type Later = Engine['atTurnEnd']
+
+const afterDelay: Later = (run) => {
   setTimeout(run, LIMITS.controlDelay)
+}
+
+/** Has `run` called later, once for all the calls until then: a turn or a timer for each would cost more than what it does. */
+function gathered(later: Later, run: () => void): () => void {
+  let waits = false
+  return () => {
+    if (waits) return
+    waits = true
+    later(() => {
+      waits = false
+      run()
+    })
+  }
 }
 
 export class Scheduler implements LaneOwner {
   readonly #highWater: number
-  readonly #atTurnEnd: Engine['atTurnEnd']
-  readonly #soon: (run: () => void) => void
+  /** What comes together leaves together. */
+  readonly #schedule: () => void
+  readonly #scheduleNextTurn: () => void
+  readonly #scheduleSoon: () => void
   readonly #flight = new Flight()
   /** Lanes on which something came that the other side was not told of. */
   readonly #unsaid = new Set<Lane>()
@@ -38,18 +55,16 @@ export class Scheduler implements LaneOwner {
   #memory: Uint8Array | null = null
   /** bytes, at least what the carriers hold: what they held when last asked, and all that was sent since */
   #buffered = 0
-  #scheduled = false
-  /** Frames that may wait will not wait much longer. */
-  #isSoon = false
 
   /**
    * `highWater`: bytes buffered in the engine above which it is given no more. `atTurnEnd`: see Engine. `soon`: calls
    * after LIMITS.controlDelay.
    */
-  constructor(highWater: number, atTurnEnd: Engine['atTurnEnd'] = queueMicrotask, soon = afterDelay) {
+  constructor(highWater: number, atTurnEnd: Later = queueMicrotask, soon = afterDelay) {
     this.#highWater = highWater
-    this.#atTurnEnd = atTurnEnd
-    this.#soon = soon
+    this.#schedule = gathered(atTurnEnd, () => this.#pump())
+    this.#scheduleNextTurn = gathered(atTurnEnd, this.#schedule)
+    this.#scheduleSoon = gathered(soon, this.#schedule)
   }
 
   addLane(carrier: Carrier): Lane {
@@ -62,7 +77,7 @@ export class Scheduler implements LaneOwner {
   addControl(lane: Lane, source: Source, urgency: Urgency): void {
     this.#control.set(source, lane)
     if (urgency === 'now') this.#schedule()
-    else if (urgency === 'next-turn') this.#atTurnEnd(() => this.#schedule())
+    else if (urgency === 'next-turn') this.#scheduleNextTurn()
     else this.#scheduleSoon()
   }
 
@@ -97,26 +112,6 @@ export class Scheduler implements LaneOwner {
     this.#flight.arrived(bytes)
     if (answered) this.#flight.answered()
     this.#schedule()
-  }
-
-  /** What comes together leaves together. */
-  #schedule(): void {
-    if (this.#scheduled) return
-    this.#scheduled = true
-    this.#atTurnEnd(() => {
-      this.#scheduled = false
-      this.#pump()
-    })
-  }
-
-  /** One timer for all that waits, and none for each. */
-  #scheduleSoon(): void {
-    if (this.#isSoon) return
-    this.#isSoon = true
-    this.#soon(() => {
-      this.#isSoon = false
-      this.#schedule()
-    })
   }
 
   #pump(): void {

@@ -2,7 +2,7 @@
 import { afterEach, expect, jest, test } from '@jest/globals'
 import { LIMITS } from '../shared/limits.ts'
 import type { MuxStream } from '../shared/stream.ts'
-import { MemoryCarrier, muxPair } from './support/mux-pair.ts'
+import { MemoryCarrier, muxPair, turns } from './support/mux-pair.ts'
 
 /** ms */
 const ROUND_TRIP = 50
@@ -38,7 +38,7 @@ async function bytesByRoundTrip(
   }
   near.ondrain = fill
   near.write(new Uint8Array(first))
-  await turn()
+  await turns()
   const counts: number[] = []
   let waiting = 0
   for (let round = 0; round < rounds; round++) {
@@ -52,28 +52,24 @@ async function bytesByRoundTrip(
         bytes += piece.length
         waiting += piece.length
       }
-      await turn()
+      await turns()
     }
     const some = taken(waiting)
     waiting -= some
     // As a socket does, a read after another.
     for (let left = some; left > 0; left -= READ) accepted[0]?.taken(Math.min(left, READ))
-    await turn()
+    await turns()
     if (counts.length === 0) fill()
-    await turn()
+    await turns()
     now += ROUND_TRIP
     for (const message of down.queue.splice(0)) {
       down.drained(message)
       access.receive(message)
-      await turn()
+      await turns()
     }
     counts.push(bytes)
   }
   return counts
-}
-
-const turn = async (): Promise<void> => {
-  for (let i = 0; i < 4; i++) await Promise.resolve()
 }
 
 test('the window grows while the target keeps up, so that a long path is filled', async () => {
