@@ -8,20 +8,18 @@ import type { PeersNews } from '../peers.ts'
 import { percentile } from '../stats.ts'
 import { TargetProcess } from '../tcp/target-process.ts'
 import type { Case, Run } from './case.ts'
+import { contenderOf, enginesOf } from './engines.ts'
 
 const GROUP = 'A cold link'
 const PEERS = fileURLToPath(new URL('../peers.js', import.meta.url))
-export const ENGINES: readonly EngineName[] = ['native', 'werift']
 
 export const coldCase: Case = {
   id: 'cold',
   title: 'the first byte where both processes are up and there is no link; fifty links at once',
   run: async (run) => {
-    for (const engine of ENGINES) {
-      const contender = `nearport ${engine}`
-      if (!run.contenders.some(({ name }) => name === contender)) continue
+    for (const engine of enginesOf(run)) {
       run.say(`cold links: ${engine}`)
-      await measure(run, contender, engine)
+      await measure(run, contenderOf(engine), engine)
     }
   },
 }

@@ -4,7 +4,7 @@ import { type EngineName, Nearport } from '../contenders/nearport.ts'
 import { type FirstAnswer, firstAnswer } from '../tcp/load.ts'
 import { TargetProcess } from '../tcp/target-process.ts'
 import type { Case, Run } from './case.ts'
-import { ENGINES } from './cold.ts'
+import { contenderOf, enginesOf } from './engines.ts'
 
 const GROUP = 'Fifty access processes killed and started at once'
 const PROCESSES = 50
@@ -16,9 +16,8 @@ export const comebackCase: Case = {
   title: 'fifty access processes killed and started at once',
   run: async (run) => {
     for (let round = 0; round < (run.quick ? 1 : 3); round++) {
-      for (const engine of ENGINES) {
-        const contender = `nearport ${engine}`
-        if (!run.contenders.some(({ name }) => name === contender)) continue
+      for (const engine of enginesOf(run)) {
+        const contender = contenderOf(engine)
         run.say(`fifty processes come back: ${engine}`)
         try {
           await measure(run, contender, engine)
@@ -55,12 +54,13 @@ async function measure({ results }: Run, contender: string, engine: EngineName):
     const resets = back.reduce((sum, one) => sum + one.resets, 0)
     results.add({ group: GROUP, name: 'jobs reset meanwhile, and sent again', unit: '' }, contender, resets)
     // What is left of it without nearport: the same processes with nothing to do, and with nothing loaded.
-    const versions = performance.now()
-    await Promise.all(homes().map((home) => nearport.spawn(home, ['version']).ended))
-    add('fifty of "nearport version", for comparison', since(versions))
-    const empty = performance.now()
-    await Promise.all(homes().map(() => new Child('node', ['-e', '0']).ended))
-    add('fifty of "node -e 0", for comparison', since(empty))
+    const fifty = async (words: string, start: (home: string) => Child) => {
+      const started = performance.now()
+      await Promise.all(homes().map((home) => start(home).ended))
+      add(`fifty of "${words}", for comparison`, since(started))
+    }
+    await fifty('nearport version', (home) => nearport.spawn(home, ['version']))
+    await fifty('node -e 0', () => new Child('node', ['-e', '0']))
   } finally {
     await nearport.close()
     await target.close()

@@ -1,12 +1,11 @@
 /** 1, 10 and 99 shares in one process: how soon they are there, and what they cost. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { deferred } from '../../shared/deferred.ts'
 import { type EngineName, Nearport, namesFor, pidOf } from '../contenders/nearport.ts'
 import { cpuSeconds, residentBytes } from '../processes.ts'
 import { Line } from '../tcp/line.ts'
 import { TargetProcess } from '../tcp/target-process.ts'
 import type { Case, Run } from './case.ts'
-import { ENGINES } from './cold.ts'
+import { contenderOf, enginesOf } from './engines.ts'
 
 const MIB = 1024 * 1024
 const KIB = 1024
@@ -22,14 +21,14 @@ export const scaleCase: Case = {
   id: 'scale',
   title: '1, 10 and 99 shares in one process: until all are usable, memory, idle CPU',
   run: async (run) => {
-    const engines = ENGINES.filter((engine) => run.contenders.some(({ name }) => name === contenderOf(engine)))
+    const engines = enginesOf(run)
     for (let round = 0; round < (run.quick ? 1 : 3); round++) {
       for (const engine of engines) {
         run.say(`many shares: ${engine}`)
         await ready(run, engine).catch((error) => run.results.failed(`${contenderOf(engine)}: many shares`, error))
       }
       run.say('many shares: idle')
-      await idle(run, engines).catch((error) => run.results.failed('many shares: idle', error))
+      await Promise.all(engines.map((engine) => idle(run, engine)))
     }
     run.results.note(
       `Memory and idle CPU of many shares: after ${SETTLED / 1000} s without work, when V8 has tidied up.`,
@@ -37,7 +36,6 @@ export const scaleCase: Case = {
   },
 }
 
-const contenderOf = (engine: EngineName): string => `nearport ${engine}`
 const sharesOf = (count: number): string => (count === 1 ? '1 share' : `${count} shares`)
 
 async function ready({ results }: Run, engine: EngineName): Promise<void> {
@@ -49,65 +47,54 @@ async function ready({ results }: Run, engine: EngineName): Promise<void> {
   }
 }
 
-interface Idle {
+interface Memory {
   /** bytes that are resident */
   readonly near: number
   readonly far: number
 }
 
-/** All of them beside each other, as they only wait. */
-async function idle({ results }: Run, engines: readonly EngineName[]): Promise<void> {
-  const settled = meeting(engines.length * IDLE_COUNTS.length)
-  const held = meeting(engines.length)
-  const one = (engine: EngineName, count: number) =>
-    withShares(engine, count, async (up) => {
-      const add = (name: string, unit: string, value: number) =>
-        results.add({ group: GROUP, name, unit }, contenderOf(engine), value)
-      await settled()
-      const before = await cpuSeconds([up.near, up.far])
-      await delay(IDLE_SECONDS * 1000)
-      const cpu = (await cpuSeconds([up.near, up.far])) - before
-      add(`${sharesOf(count)}: idle CPU of both`, '%', (cpu / IDLE_SECONDS) * 100)
-      const memory = await memoryOf(up)
-      if (count > 1) return memory
-      add('memory, idle, access side', 'MiB', memory.near / MIB)
-      add('memory, idle, share side', 'MiB', memory.far / MIB)
-      const lines = await idleLines(up.ports[0] ?? 0)
-      await held()
-      const more = await memoryOf(up)
-      add('memory a connection, access side', 'KiB', (more.near - memory.near) / CONNECTIONS / KIB)
-      add('memory a connection, share side', 'KiB', (more.far - memory.far) / CONNECTIONS / KIB)
-      for (const line of lines) await line.close()
-      return memory
-    })
-  await Promise.all(
-    engines.map(async (engine) => {
-      const [few, many] = await Promise.all(IDLE_COUNTS.map((count) => one(engine, count)))
-      if (few === undefined || many === undefined) return
-      const shares = IDLE_COUNTS[1] - IDLE_COUNTS[0]
-      const add = (name: string, bytes: number) =>
-        results.add({ group: GROUP, name, unit: 'KiB' }, contenderOf(engine), bytes / shares / KIB)
-      add('memory a share, access side', many.near - few.near)
-      add('memory a share, share side', many.far - few.far)
+/** All counts beside each other, and all engines, as they only wait. */
+async function idle({ results }: Run, engine: EngineName): Promise<void> {
+  const add = (name: string, unit: string, value: number) =>
+    results.add({ group: GROUP, name, unit }, contenderOf(engine), value)
+  const memories = IDLE_COUNTS.map((count) =>
+    withShares(engine, count, (up) => idleMemory(add, count, up)).catch((error) => {
+      results.failed(`${contenderOf(engine)}: ${sharesOf(count)}, idle`, error)
+      return null
     }),
   )
+  const [few, many] = await Promise.all(memories)
+  if (!few || !many) return
+  const shares = IDLE_COUNTS[1] - IDLE_COUNTS[0]
+  add('memory a share, access side', 'KiB', (many.near - few.near) / shares / KIB)
+  add('memory a share, share side', 'KiB', (many.far - few.far) / shares / KIB)
 }
 
-const memoryOf = async ({ near, far }: Up): Promise<Idle> => ({
+type Add = (name: string, unit: string, value: number) => void
+
+async function idleMemory(add: Add, count: number, up: Up): Promise<Memory> {
+  await delay(SETTLED)
+  const before = await cpuSeconds([up.near, up.far])
+  await delay(IDLE_SECONDS * 1000)
+  const cpu = (await cpuSeconds([up.near, up.far])) - before
+  add(`${sharesOf(count)}: idle CPU of both`, '%', (cpu / IDLE_SECONDS) * 100)
+  const memory = await memoryOf(up)
+  if (count > 1) return memory
+  add('memory, idle, access side', 'MiB', memory.near / MIB)
+  add('memory, idle, share side', 'MiB', memory.far / MIB)
+  const lines = await idleLines(up.ports[0] ?? 0)
+  await delay(SETTLED)
+  const more = await memoryOf(up)
+  add('memory a connection, access side', 'KiB', (more.near - memory.near) / CONNECTIONS / KIB)
+  add('memory a connection, share side', 'KiB', (more.far - memory.far) / CONNECTIONS / KIB)
+  for (const line of lines) await line.close()
+  return memory
+}
+
+const memoryOf = async ({ near, far }: Up): Promise<Memory> => ({
   near: await residentBytes([near]),
   far: await residentBytes([far]),
 })
-
-/** Waits for so many, and then until nothing that they did before is still being tidied up. */
-function meeting(count: number): () => Promise<void> {
-  const complete = deferred<void>()
-  let arrived = 0
-  return async () => {
-    if (++arrived === count) complete.resolve()
-    await complete.promise
-    await delay(SETTLED)
-  }
-}
 
 /** Connections that have done a job of one byte, and do nothing now. */
 async function idleLines(port: number): Promise<Line[]> {
