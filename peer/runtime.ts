@@ -1,6 +1,5 @@
 /** Puts one peer process together: configuration, engine, and a connection to the signaling server. */
 import { nanoid } from 'nanoid'
-import WebSocket from 'ws'
 import { type Identity, Sealer } from '../shared/crypto.ts'
 import { asNearportError } from '../shared/errors.ts'
 import type { HostPort } from '../shared/hostport.ts'
@@ -13,6 +12,7 @@ import { stunServers } from './engines/ice.ts'
 import { type EngineChoice, loadEngine } from './engines/index.ts'
 import { NatWatch } from './nat.ts'
 import { Predecessors } from './predecessors.ts'
+import { SignalingSocket } from './signaling-socket.ts'
 
 /** An admitted connection to the server, for commands that need no links. Rejects with why there is none. */
 export async function connectSignaling(config: Config, log: Log): Promise<SignalingClient> {
@@ -21,7 +21,7 @@ export async function connectSignaling(config: Config, log: Log): Promise<Signal
 
 async function connect(invite: Invite, identity: Identity, peer: string, log: Log): Promise<SignalingClient> {
   const { url, networkKey } = invite
-  const signaling = new SignalingClient({ url, networkKey, identity, peer, WebSocket, log })
+  const signaling = new SignalingClient({ url, networkKey, identity, peer, WebSocket: SignalingSocket, log })
   try {
     await signaling.start()
   } catch (error) {

@@ -1,5 +1,6 @@
 /** All shares and all connected peers of a network, as the signaling server tells them. */
-import type { NearportError } from './errors.ts'
+import { NearportError } from './errors.ts'
+import { LIMITS } from './limits.ts'
 import type { Changes, PeerChange, ShareChange } from './messages.ts'
 
 export type FollowedShare = ShareChange & { readonly owner: string }
@@ -11,8 +12,13 @@ export class Following {
   onrefused: (reason: NearportError) => void = () => undefined
   #shares: ReadonlyMap<string, FollowedShare> = new Map()
   #peers: ReadonlyMap<string, PeerChange> = new Map()
+  readonly #mostEntries: number
   /** What the server has told on this connection, until it is all. */
   #telling: { readonly shares: Map<string, FollowedShare>; readonly peers: Map<string, PeerChange> } | null = null
+
+  constructor(mostEntries: number = LIMITS.listedEntries) {
+    this.#mostEntries = mostEntries
+  }
 
   /** By name; what was last known while the server is away. */
   get shares(): ReadonlyMap<string, FollowedShare> {
@@ -29,6 +35,7 @@ export class Following {
     this.#telling = { shares: new Map(), peers: new Map() }
   }
 
+  /** Throws `message-malformed` when the server tells of more than one has. */
   receive({ shares, peers }: Changes): void {
     const now = this.#telling ?? { shares: new Map(this.#shares), peers: new Map(this.#peers) }
     for (const { owner, ...share } of shares) {
@@ -38,6 +45,9 @@ export class Following {
     for (const peer of peers) {
       if (peer.connected) now.peers.set(peer.peer, peer)
       else now.peers.delete(peer.peer)
+    }
+    if (now.shares.size + now.peers.size > this.#mostEntries) {
+      throw new NearportError('message-malformed', `the server told of more than ${this.#mostEntries} shares and peers`)
     }
     if (this.#telling === null) this.#set(now)
   }

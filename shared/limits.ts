@@ -11,6 +11,10 @@ export const LIMITS = {
   // ── signaling ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** bytes. An SDP of one data section is under 2 KiB, sealed and in base64 under 4; revisit if media is ever added. */
   signalingMessageBytes: 32 * KIB,
+  /** characters of one sealed signal: 1 KiB less, so that what the server adds to it never makes it too long. */
+  signalBoxChars: 31 * KIB,
+  /** entries of a list, and of what a peer follows, kept from a server: twice the names and peers that one holds. */
+  listedEntries: 250_000,
   /** messages a second a connection may send for long. 99 shares started at once send about 300, then a few a minute. */
   signalingMessagesPerSecond: 100,
   /** messages a connection may send at once above that rate: a start of 99 shares with room to spare. */

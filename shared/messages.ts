@@ -17,8 +17,11 @@ const Id = v.pipe(v.string(), v.regex(ID_PATTERN))
 const Request = v.pipe(v.number(), v.safeInteger(), v.minValue(1))
 /** An Ed25519 public key; elsewhere the same length serves nonces and proofs. */
 const Bytes32 = base64url(32)
-const Box = v.pipe(v.string(), v.maxLength(LIMITS.signalingMessageBytes), v.regex(/^[A-Za-z0-9_-]+$/))
+const Box = v.pipe(v.string(), v.maxLength(LIMITS.signalBoxChars), v.regex(/^[A-Za-z0-9_-]+$/))
 const HealthBox = base64url(LIMITS.healthBytes + SEAL_BYTES)
+/** Shares and peers in one message: with the longest names, and a sealed health each, still under signalingMessageBytes. */
+export const ENTRIES_PER_MESSAGE = 50
+const entries = <S extends v.GenericSchema>(schema: S) => v.pipe(v.array(schema), v.maxLength(ENTRIES_PER_MESSAGE))
 const Mode = v.literal('tcpTunnel')
 
 const ClientMessageSchema = v.variant('type', [
@@ -76,7 +79,7 @@ const ServerMessageSchema = v.variant('type', [
   /** stunPort: UDP, at the host the peer reached the server by; null when the server answers no STUN. */
   message('admitted', { stunPort: v.nullable(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535))) }),
   message('ok', { request: Request }),
-  message('shares', { request: Request, shares: v.array(ListedShare) }),
+  message('shares', { request: Request, shares: entries(ListedShare) }),
   /** request null: about the connection itself, which is closed after it. */
   message('refused', {
     request: v.nullable(Request),
@@ -85,7 +88,10 @@ const ServerMessageSchema = v.variant('type', [
   }),
   message('presence', { name: Name, state: PresenceState, peer: v.nullable(Id), owner: v.nullable(Bytes32) }),
   /** To who follows: first all there is, in parts, then what has changed. */
-  message('changes', { shares: v.array(ShareChange), peers: v.array(PeerChange) }),
+  message('changes', {
+    shares: entries(ShareChange),
+    peers: entries(PeerChange),
+  }),
   /** Another connection of the same identity now serves the name. */
   message('displaced', { name: Name }),
   message('signal', { session: Id, from: Id, owner: Bytes32, box: Box }),

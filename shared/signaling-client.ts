@@ -55,7 +55,7 @@ export class SignalingClient {
   constructor(options: SignalingClientOptions) {
     this.#options = options
     this.#limits = withLimits(options.limits)
-    this.#requests = new Requests(this.#limits.requestDeadline)
+    this.#requests = new Requests(this.#limits)
   }
 
   /**

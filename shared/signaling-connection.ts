@@ -34,7 +34,7 @@ export interface ConnectionOptions {
   readonly limits: Limits
   readonly log: Log
   readonly onadmitted: (stunPort: number | null) => void
-  /** What comes after admission. */
+  /** What comes after admission; what it throws ends the connection. */
   readonly onmessage: (message: ServerMessage) => void
 }
 
@@ -117,15 +117,14 @@ export class SignalingConnection {
 
   #receive(data: unknown): void {
     if (this.#state === 'closed') return
-    let message: ServerMessage
     try {
       if (typeof data !== 'string') throw malformed('a message that is not text')
-      message = parseServerMessage(data)
+      // A browser takes any length; the socket of a process has refused it before it came here.
+      if (data.length > this.#options.limits.signalingMessageBytes) throw malformed('a message that is too long')
+      this.#handle(parseServerMessage(data))
     } catch (error) {
       this.#reject(asNearportError(error))
-      return
     }
-    this.#handle(message)
   }
 
   #handle(message: ServerMessage): void {

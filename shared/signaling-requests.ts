@@ -1,6 +1,7 @@
 /** The requests of a peer that wait for their answers. */
 import { type Deferred, deferred } from './deferred.ts'
 import { NearportError } from './errors.ts'
+import type { Limits } from './limits.ts'
 import type { ClientMessage, ListedShare, ServerMessage } from './messages.ts'
 import type { SignalingConnection } from './signaling-connection.ts'
 
@@ -16,13 +17,12 @@ interface Pending {
 }
 
 export class Requests {
-  /** ms */
-  readonly #deadline: number
+  readonly #limits: Limits
   readonly #pending = new Map<number, Pending>()
   #last = 0
 
-  constructor(deadline: number) {
-    this.#deadline = deadline
+  constructor(limits: Limits) {
+    this.#limits = limits
   }
 
   /** Resolves at `ok`, with the shares that came before it. Rejects with the refusal, or with `server-timeout`. */
@@ -34,7 +34,7 @@ export class Requests {
     return pending.answer.promise
   }
 
-  /** Takes an answer from the server; false if nothing waits for it. */
+  /** Takes an answer from the server; false if nothing waits for it. Throws `message-malformed` for an endless list. */
   settle(message: Answer): boolean {
     const { request } = message
     const pending = request === null ? undefined : this.#pending.get(request)
@@ -42,6 +42,9 @@ export class Requests {
     clearTimeout(pending.deadline)
     if (message.type === 'shares') {
       pending.shares.push(...message.shares)
+      if (pending.shares.length > this.#limits.listedEntries) {
+        throw new NearportError('message-malformed', `the server sent more than ${this.#limits.listedEntries} shares`)
+      }
       this.#expect(request, pending)
       return true
     }
@@ -63,8 +66,8 @@ export class Requests {
   #expect(request: number, pending: Pending): void {
     pending.deadline = setTimeout(() => {
       this.#pending.delete(request)
-      const seconds = this.#deadline / 1000
+      const seconds = this.#limits.requestDeadline / 1000
       pending.answer.reject(new NearportError('server-timeout', `the server did not answer within ${seconds} s`))
-    }, this.#deadline)
+    }, this.#limits.requestDeadline)
   }
 }

@@ -15,6 +15,9 @@ import { Store } from './store.ts'
 import { type StunServer, startStun } from './stun.ts'
 import { readWebFiles, serveWebFiles } from './web-files.ts'
 
+/** RFC 6797; a year. */
+const HSTS = 'max-age=31536000'
+
 export interface SignalingOptions {
   /** An address of this host, or 0.0.0.0 or :: for all. */
   readonly host: string
@@ -112,6 +115,10 @@ async function makeApp(options: SignalingOptions, limits: Limits, hub: Hub, peer
     peers.stop()
     await allClosed(webSockets.clients, limits.stopDeadline)
   })
+  if (options.tls !== undefined) {
+    // Where a proxy ends TLS it is for the proxy to say, as it holds for all ports of the host.
+    app.addHook('onRequest', async (_request, reply) => void reply.header('strict-transport-security', HSTS))
+  }
   app.get('/healthz', () => ({ status: 'ok', peers: hub.peers, names: hub.names }))
   if (options.webDir !== undefined) serveWebFiles(app, await readWebFiles(options.webDir))
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'not found' }))

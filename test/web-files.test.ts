@@ -1,11 +1,15 @@
 /** What the signaling server serves to browsers, and how. */
+import { once } from 'node:events'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import type { IncomingMessage } from 'node:http'
+import { get } from 'node:https'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { readWebFiles } from '../signaling/web-files.ts'
 import { closeTestSignaling, startTestSignaling, temporaryFolder } from './support/signaling.ts'
 import { repositoryFile } from './support/sources.ts'
+import { testCertificate } from './support/tls.ts'
 
 const BUILT = fileURLToPath(new URL('../dist/web/', import.meta.url))
 const KIB = 1024
@@ -80,4 +84,17 @@ describe('the library for pages', () => {
     expect(Math.ceil(size / KIB)).toBeLessThanOrEqual(Number(stated))
     expect(size).toBeGreaterThan((Number(stated) - 3) * KIB)
   })
+})
+
+test('over TLS, browsers are told to come by TLS for a year, whatever they ask for', async () => {
+  const tls = await testCertificate()
+  const { url } = await startTestSignaling({ tls })
+  for (const path of ['healthz', 'nothing-here']) {
+    const request = get(new URL(path, url), { ca: tls.cert, checkServerIdentity: () => undefined })
+    const [answer] = (await once(request, 'response')) as [IncomingMessage]
+    expect(answer.headers['strict-transport-security']).toBe('max-age=31536000')
+    answer.destroy()
+  }
+  const plain = await startTestSignaling()
+  expect((await fetch(new URL('healthz', plain.url))).headers.get('strict-transport-security')).toBeNull()
 })

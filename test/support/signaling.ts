@@ -128,8 +128,13 @@ export class RawPeer {
     })
   }
 
-  static async connect(url: string, identity: Identity, peer: string = nanoid()): Promise<RawPeer> {
-    const socket = new WebSocket(socketUrl(url))
+  static async connect(
+    url: string,
+    identity: Identity,
+    peer: string = nanoid(),
+    Socket: new (url: string) => WebSocket = WebSocket,
+  ): Promise<RawPeer> {
+    const socket = new Socket(socketUrl(url))
     const raw = new RawPeer(socket, identity, peer)
     cleanups.push(() => socket.terminate())
     await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))
