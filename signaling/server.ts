@@ -62,7 +62,7 @@ export interface SignalingServer {
  */
 export async function startSignaling(options: SignalingOptions): Promise<SignalingServer> {
   const limits = withLimits(options.limits)
-  const store = await Store.open(options.dataDir)
+  const store = await Store.open({ folder: options.dataDir, log: options.log })
   const hub = new Hub(store, limits, options.log)
   const opened: { close(): Promise<void> }[] = [
     {

@@ -1,20 +1,21 @@
 /**
- * What a server keeps on disk: the admission verifier and the reservations, in LevelDB. Every write is synced before
- * it counts, so that `kill -9` loses nothing that was acknowledged. Reads come from memory.
+ * What a server keeps on disk: the admission verifier and the reservations. Every write is synced before it counts, so
+ * that `kill -9` loses nothing that was acknowledged. Reads come from memory, which holds what was acknowledged and
+ * nothing else.
  */
 import { mkdir } from 'node:fs/promises'
-import { ClassicLevel } from 'classic-level'
 import * as v from 'valibot'
 import { fromBase64Url, toBase64Url } from '../shared/bytes.ts'
 import type { Bytes } from '../shared/crypto.ts'
+import { type Deferred, deferred } from '../shared/deferred.ts'
 import { NearportError } from '../shared/errors.ts'
 import { NAME_PATTERN } from '../shared/names.ts'
 import { base64url } from '../shared/schema.ts'
+import { type Change, Disk, type DiskOptions, isLocked, reasonOf } from './disk.ts'
 
 const FORMAT = 1
 const META_KEY = 'meta'
 const NAME_PREFIX = 'name/'
-const SYNC = { sync: true } as const
 
 const base64url32 = base64url(32)
 const MetaSchema = v.strictObject({ format: v.literal(FORMAT), verifier: base64url32 })
@@ -22,35 +23,49 @@ const ReservationSchema = v.strictObject({ owner: base64url32, mode: v.literal('
 
 export type Reservation = Readonly<v.InferOutput<typeof ReservationSchema>>
 
+export type StoreOptions = Omit<DiskOptions, 'expected'>
+
+/** A change that waits for the disk. */
+interface Write {
+  readonly what: string
+  readonly change: Change
+  /** Called when it is on disk. */
+  readonly apply: () => void
+  readonly written: Deferred<void>
+}
+
 export class Store {
-  readonly #db: ClassicLevel
   readonly #reservations = new Map<string, Reservation>()
   #verifier: Bytes | null = null
+  readonly #disk: Disk
+  readonly #waiting: Write[] = []
+  #isWriting = false
 
-  private constructor(db: ClassicLevel) {
-    this.#db = db
+  private constructor(options: StoreOptions) {
+    this.#disk = new Disk({ ...options, expected: () => this.#entries() })
   }
 
   /**
    * Opens the store in `folder`, and makes it if need be. Throws `store-locked` when another process has it open,
    * `store-failed` when the disk refuses, `config-invalid` when what is stored is not ours.
    */
-  static async open(folder: string): Promise<Store> {
-    const db = new ClassicLevel(folder)
+  static async open(options: StoreOptions): Promise<Store> {
+    const { folder } = options
+    const store = new Store(options)
+    let entries: ReadonlyMap<string, string>
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 })
-      await db.open()
+      entries = await store.#disk.open()
     } catch (error) {
       throw isLocked(error)
         ? new NearportError('store-locked', `${folder} is in use by another process`, { cause: error })
         : failed(`cannot open ${folder}`, error)
     }
-    const store = new Store(db)
     try {
-      await store.#load(folder)
+      store.#load(entries)
     } catch (error) {
-      await db.close()
-      throw error
+      await store.close()
+      throw error instanceof NearportError ? new NearportError(error.code, `${folder}: ${error.message}`) : error
     }
     return store
   }
@@ -65,45 +80,63 @@ export class Store {
   }
 
   /** Binds the folder to a network. Throws `store-failed`. */
-  async begin(verifier: Bytes): Promise<void> {
-    const meta: v.InferOutput<typeof MetaSchema> = { format: FORMAT, verifier: toBase64Url(verifier) }
-    await this.#write('the network', () => this.#db.put(META_KEY, JSON.stringify(meta), SYNC))
-    this.#verifier = verifier
+  begin(verifier: Bytes): Promise<void> {
+    return this.#write('the network', { type: 'put', key: META_KEY, value: metaText(verifier) }, () => {
+      this.#verifier = verifier
+    })
   }
 
   /** Resolves once the reservation is on disk. Throws `store-failed`, and the name is then as it was. */
-  async put(name: string, reservation: Reservation): Promise<void> {
-    await this.#write(name, () => this.#db.put(NAME_PREFIX + name, JSON.stringify(reservation), SYNC))
-    this.#reservations.set(name, reservation)
+  put(name: string, reservation: Reservation): Promise<void> {
+    const change = { type: 'put', key: NAME_PREFIX + name, value: JSON.stringify(reservation) } as const
+    return this.#write(name, change, () => this.#reservations.set(name, reservation))
   }
 
   /** Resolves once the reservation is gone from disk. Throws `store-failed`, and the name is then as it was. */
-  async delete(name: string): Promise<void> {
-    await this.#write(name, () => this.#db.del(NAME_PREFIX + name, SYNC))
-    this.#reservations.delete(name)
+  delete(name: string): Promise<void> {
+    return this.#write(name, { type: 'del', key: NAME_PREFIX + name }, () => this.#reservations.delete(name))
   }
 
+  /** To be called when no write is under way. */
   async close(): Promise<void> {
-    await this.#db.close()
+    await this.#disk.close()
   }
 
-  async #write(what: string, write: () => Promise<void>): Promise<void> {
-    try {
-      await write()
-    } catch (error) {
-      throw failed(`cannot store ${what}`, error)
-    }
+  #write(what: string, change: Change, apply: () => void): Promise<void> {
+    const written = deferred<void>()
+    this.#waiting.push({ what, change, apply, written })
+    if (!this.#isWriting) void this.#writeAll()
+    return written.promise
   }
 
-  async #load(folder: string): Promise<void> {
-    try {
-      for await (const [key, text] of this.#db.iterator()) this.#take(key, text)
-    } catch (error) {
-      if (error instanceof NearportError) throw new NearportError(error.code, `${folder}: ${error.message}`)
-      throw failed(`cannot read ${folder}`, error)
+  /** What comes while the disk is busy is written together afterwards, with one sync for all. Never rejects. */
+  async #writeAll(): Promise<void> {
+    this.#isWriting = true
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting.splice(0)
+      try {
+        await this.#disk.write(group.map(({ change }) => change))
+        for (const { apply, written } of group) {
+          apply()
+          written.resolve()
+        }
+      } catch (error) {
+        for (const { what, written } of group) written.reject(failed(`cannot store ${what}`, error))
+      }
     }
+    this.#isWriting = false
+  }
+
+  /** All that was acknowledged, as it stands on disk. */
+  *#entries(): Iterable<[key: string, value: string]> {
+    if (this.#verifier !== null) yield [META_KEY, metaText(this.#verifier)]
+    for (const [name, reservation] of this.#reservations) yield [NAME_PREFIX + name, JSON.stringify(reservation)]
+  }
+
+  #load(entries: ReadonlyMap<string, string>): void {
+    for (const [key, text] of entries) this.#take(key, text)
     if (this.#verifier === null && this.#reservations.size > 0) {
-      throw new NearportError('config-invalid', `${folder}: there are names, but no network they belong to`)
+      throw new NearportError('config-invalid', 'there are names, but no network they belong to')
     }
   }
 
@@ -132,14 +165,8 @@ function parse<S extends v.GenericSchema>(schema: S, key: string, text: string):
   return result.output
 }
 
-/** What the database says; abstract-level wraps it in `cause`. */
-const reasonOf = (error: unknown): unknown =>
-  error instanceof Error && error.cause !== undefined ? error.cause : error
-
-function isLocked(error: unknown): boolean {
-  const reason = reasonOf(error)
-  return typeof reason === 'object' && reason !== null && 'code' in reason && reason.code === 'LEVEL_LOCKED'
-}
+const metaText = (verifier: Bytes): string =>
+  JSON.stringify({ format: FORMAT, verifier: toBase64Url(verifier) } satisfies v.InferOutput<typeof MetaSchema>)
 
 const failed = (what: string, error: unknown): NearportError =>
-  new NearportError('store-failed', `${what}: ${String(reasonOf(error))}`, { cause: error })
+  new NearportError('store-failed', `${what}: ${reasonOf(error)}`, { cause: error })

@@ -127,7 +127,7 @@ describe('an admitted connection', () => {
   let hub: Hub
 
   beforeAll(async () => {
-    store = await Store.open(await temporaryFolder())
+    store = await Store.open({ folder: await temporaryFolder(), log })
     hub = new Hub(store, unlimited, log)
   })
   afterAll(async () => {

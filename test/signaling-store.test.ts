@@ -1,6 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { ClassicLevel } from 'classic-level'
@@ -12,36 +9,14 @@ import { withLimits } from '../shared/limits.ts'
 import { SignalingClient } from '../shared/signaling-client.ts'
 import { Reservations } from '../signaling/reservations.ts'
 import { Store } from '../signaling/store.ts'
+import { killSignalProcesses, startSignalProcess } from './support/signal-process.ts'
 import { closeTestSignaling, collectingLog, newIdentity, temporaryFolder } from './support/signaling.ts'
 
-const children: ChildProcess[] = []
+const log = collectingLog()
 afterEach(async () => {
-  for (const child of children.splice(0)) child.kill('SIGKILL')
+  killSignalProcesses()
   await closeTestSignaling()
 })
-
-/** Needs `npm run build`. */
-async function startProcess(folder: string, key: Bytes): Promise<{ url: string; kill: () => Promise<void> }> {
-  const script = fileURLToPath(new URL('support/signal-process.mjs', import.meta.url))
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script, folder], {
-    env: { ...process.env, NEARPORT_KEY: toBase64Url(key) },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  children.push(child)
-  const exited = once(child, 'exit')
-  const lines = createInterface({ input: child.stdout })
-  const [url] = await Promise.race([
-    once(lines, 'line'),
-    exited.then(([status]) => Promise.reject(new Error(`the server ended with status ${status}`))),
-  ])
-  return {
-    url: String(url),
-    kill: async () => {
-      child.kill('SIGKILL')
-      await exited
-    },
-  }
-}
 
 async function connect(url: string, networkKey: Bytes, identity: Identity): Promise<SignalingClient> {
   const client = new SignalingClient({ url, networkKey, identity, peer: nanoid(), WebSocket, log: collectingLog() })
@@ -56,7 +31,7 @@ describe('kill -9', () => {
       const folder = await temporaryFolder()
       const key = randomBytes(32)
       const identity = await newIdentity()
-      const server = await startProcess(folder, key)
+      const server = await startSignalProcess(folder, key)
       const client = await connect(server.url, key, identity)
       const acknowledged: string[] = []
       let killed: Promise<void> | undefined
@@ -76,7 +51,7 @@ describe('kill -9', () => {
         if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'server-unreachable' })
       }
 
-      const restarted = await startProcess(folder, key)
+      const restarted = await startSignalProcess(folder, key)
       const other = await connect(restarted.url, key, identity)
       const shares = await other.list()
       expect(shares.map(({ name }) => name)).toEqual(expect.arrayContaining(acknowledged))
@@ -94,14 +69,14 @@ describe('the store', () => {
   test('remembers the network and the names', async () => {
     const folder = await temporaryFolder()
     const verifier = randomBytes(32)
-    const first = await Store.open(folder)
+    const first = await Store.open({ folder, log })
     expect(first.verifier).toBeNull()
     await first.begin(verifier)
     await first.put('pc1', reservation)
     await first.put('pc2', reservation)
     await first.delete('pc1')
     await first.close()
-    const second = await Store.open(folder)
+    const second = await Store.open({ folder, log })
     expect(second.verifier).toEqual(verifier)
     expect([...second.reservations]).toEqual([['pc2', reservation]])
     await second.close()
@@ -109,13 +84,13 @@ describe('the store', () => {
 
   test('says so when another process has it', async () => {
     const folder = await temporaryFolder()
-    await startProcess(folder, randomBytes(32))
-    await expect(Store.open(folder)).rejects.toMatchObject({ code: 'store-locked' })
+    await startSignalProcess(folder, randomBytes(32))
+    await expect(Store.open({ folder, log })).rejects.toMatchObject({ code: 'store-locked' })
   })
 
   test('says so when the folder cannot be', async () => {
     const file = fileURLToPath(import.meta.url)
-    await expect(Store.open(`${file}/x`)).rejects.toMatchObject({ code: 'store-failed' })
+    await expect(Store.open({ folder: `${file}/x`, log })).rejects.toMatchObject({ code: 'store-failed' })
   })
 
   test.each([
@@ -131,12 +106,12 @@ describe('the store', () => {
     const db = new ClassicLevel(folder)
     await db.put(key, value)
     await db.close()
-    await expect(Store.open(folder)).rejects.toMatchObject({ code: 'config-invalid' })
+    await expect(Store.open({ folder, log })).rejects.toMatchObject({ code: 'config-invalid' })
   })
 
   test('a failed write leaves the name free, and its place to others', async () => {
     const folder = await temporaryFolder()
-    const store = await Store.open(folder)
+    const store = await Store.open({ folder, log })
     const reservations = new Reservations(store, limits)
     await store.close()
     for (const name of ['pc1', 'pc2']) {
@@ -146,7 +121,7 @@ describe('the store', () => {
   })
 
   test('writes of one name take turns, and each sees what the one before it did', async () => {
-    const store = await Store.open(await temporaryFolder())
+    const store = await Store.open({ folder: await temporaryFolder(), log })
     const reservations = new Reservations(store, limits)
     const other = { ...reservation, owner: toBase64Url(randomBytes(32)) }
     const results = await Promise.allSettled([
