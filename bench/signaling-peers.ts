@@ -10,6 +10,7 @@ import { toBase64Url } from '../shared/bytes.ts'
 import { Identity, randomBytes } from '../shared/crypto.ts'
 import { parseInvite } from '../shared/invite.ts'
 import type { Log } from '../shared/log.ts'
+import type { PeerRef } from '../shared/peer-key.ts'
 import { SignalingClient } from '../shared/signaling-client.ts'
 
 /** bytes. A sealed session description of either engine, without candidates. */
@@ -19,24 +20,26 @@ const concurrency = Number(process.argv[2])
 const invite = parseInvite(process.env.NEARPORT_LINK ?? '')
 const quiet = () => undefined
 const log: Log = { debug: quiet, info: quiet, warn: quiet, error: quiet }
-const idle: { readonly client: SignalingClient; readonly peer: string }[] = []
+const idle: { readonly client: SignalingClient; readonly ref: PeerRef }[] = []
 let ended = 0
 
 async function newPeer() {
   const peer = nanoid()
   const { identity } = await Identity.generate()
-  return { peer, client: new SignalingClient({ ...invite, identity, peer, WebSocket, log }) }
+  const client = new SignalingClient({ ...invite, identity, peer, WebSocket, log })
+  return { client, ref: { peer, identity: identity.publicKey } }
 }
 
 /** A peer that stays, and answers every offer. */
 async function join(): Promise<void> {
-  const { client, peer } = await newPeer()
-  client.onsignal = ({ session, from }) => client.signal(session, from, toBase64Url(randomBytes(BOX_BYTES)))
+  const { client, ref } = await newPeer()
+  client.onsignal = ({ session, from: peer, owner: identity }) =>
+    client.signal(session, { peer, identity }, toBase64Url(randomBytes(BOX_BYTES)))
   client.onended = () => {
     ended++
   }
   await client.start()
-  idle.push({ client, peer })
+  idle.push({ client, ref })
 }
 
 /** A peer that comes, is answered by one that is there, ends the session and goes. */
@@ -50,7 +53,7 @@ async function exchange(number: number): Promise<void> {
     client.onended = ({ code }) => reject(new Error(`the server ended the session: ${code}`))
   })
   await client.start()
-  client.signal(session, to.peer, toBase64Url(randomBytes(BOX_BYTES)))
+  client.signal(session, to.ref, toBase64Url(randomBytes(BOX_BYTES)))
   await answered
   client.end(session)
   await client.close()

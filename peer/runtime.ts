@@ -1,6 +1,6 @@
 /** Puts one peer process together: configuration, engine, and a connection to the signaling server. */
 import { nanoid } from 'nanoid'
-import { type Identity, Sealer } from '../shared/crypto.ts'
+import type { Identity } from '../shared/crypto.ts'
 import { asNearportError } from '../shared/errors.ts'
 import type { HostPort } from '../shared/hostport.ts'
 import type { Invite } from '../shared/invite.ts'
@@ -62,7 +62,7 @@ export interface PeerOptions {
 export async function startPeer(config: Config, options: PeerOptions, log: Log): Promise<RunningPeer> {
   const invite = await config.invite()
   const { networkKey } = invite
-  const [identity, sealer] = await Promise.all([config.identity(), Sealer.from(networkKey)])
+  const identity = await config.identity()
   const peer = nanoid()
   // Together: the one takes the processor, the other a few round trips.
   const [loaded, connected] = await Promise.allSettled([
@@ -86,7 +86,7 @@ export async function startPeer(config: Config, options: PeerOptions, log: Log):
   // It was lost perhaps because the network is another now.
   signaling.onreconnect.add(() => natWatch.look(stunServer(signaling)))
   const { grace } = options
-  const node = { peer, identity, networkKey, sealer, engine, signaling, grace, predecessors, log }
+  const node = { peer, identity, networkKey, engine, signaling, grace, predecessors, log }
   return { ...node, nat: natWatch.report, natWatch, leave: () => running.leave(peer) }
 }
 

@@ -7,6 +7,7 @@ import type { Link } from './link.ts'
 import type { Presence } from './messages.ts'
 import type { Mux } from './mux.ts'
 import type { PeerNode } from './node.ts'
+import { peerKey } from './peer-key.ts'
 import type { PeerStatus } from './status.ts'
 import type { MuxStream } from './stream.ts'
 
@@ -21,7 +22,7 @@ interface AccessedName {
 export class Access {
   readonly #node: PeerNode
   readonly #names = new Map<string, AccessedName>()
-  /** By peer id and slot. */
+  /** By peerKey and slot. */
   readonly #peers = new Map<string, FarPeer>()
   readonly #connections: number
   readonly #sessions = new Map<string, Link>()
@@ -118,7 +119,7 @@ export class Access {
     if (accessed === undefined) return
     const before = accessed.presence
     accessed.presence = presence
-    if (before?.state !== presence.state || before.peer !== presence.peer) {
+    if (before?.state !== presence.state || before.peer !== presence.peer || before.owner !== presence.owner) {
       this.#node.log.info({ name: presence.name, state: presence.state, peer: presence.peer }, 'share presence')
     }
     if (presence.state === 'online' && presence.peer !== null && presence.owner !== null) {
@@ -141,7 +142,7 @@ export class Access {
   }
 
   #peer(peer: string, owner: string, slot: number): FarPeer {
-    const key = `${peer} ${slot}`
+    const key = `${peerKey({ peer, identity: owner })} ${slot}`
     let far = this.#peers.get(key)
     if (far === undefined) {
       far = new FarPeer(this.#node, peer, owner, slot, this.#sessions)

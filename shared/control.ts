@@ -4,8 +4,9 @@ import { utf8 } from './bytes.ts'
 import { type ErrorCode, isErrorCode, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { ID_PATTERN, NAME_PATTERN } from './names.ts'
-import { base64url, message, parseJson, textOf } from './schema.ts'
+import { base64url, message, parseJson, publicKey, textOf } from './schema.ts'
 import { LinkSchema, ShareStatusSchema } from './status.ts'
+import { SpokenEntries } from './versions.ts'
 
 const Slot = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(LIMITS.connectionsMost - 1))
 const Channel = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LIMITS.sharesPerTunnel))
@@ -17,12 +18,14 @@ const Text = v.pipe(v.string(), v.maxLength(500))
 const ControlMessageSchema = v.variant('type', [
   /**
    * `tunnel`: of the access side, what the link is to carry, which of its tunnels to this peer that is, and which
-   * processes of its environment were killed; null from the share side.
+   * processes of its environment were killed; null from the share side. Fields of later versions are ignored; the
+   * proofs cover the whole message.
    */
-  message('hello', {
-    version: v.pipe(v.number(), v.integer()),
+  v.object({
+    type: v.literal('hello'),
+    ...SpokenEntries,
     nonce: base64url(32),
-    identity: base64url(32),
+    identity: publicKey,
     tunnel: v.nullable(
       v.strictObject({ id: Id, slot: Slot, ended: v.pipe(v.array(Id), v.maxLength(LIMITS.predecessors)) }),
     ),
@@ -43,14 +46,14 @@ const ControlMessageSchema = v.variant('type', [
   /** share → access: what there is of a name that is served here; null: it is served no longer. */
   message('status', { name: Name, status: v.nullable(ShareStatusSchema) }),
   /** share → access: the link to this access process; null: it is over. */
-  message('link', { peer: Id, link: v.nullable(LinkSchema) }),
+  message('link', { peer: Id, identity: publicKey, link: v.nullable(LinkSchema) }),
   message('ping', {}),
   message('pong', {}),
 ])
 
 export type ControlMessage = v.InferOutput<typeof ControlMessageSchema>
 
-export const encodeControl = (control: ControlMessage): Uint8Array => utf8(JSON.stringify(control))
+export const encodeControl = (control: ControlMessage): Uint8Array<ArrayBuffer> => utf8(JSON.stringify(control))
 
 /** Throws `message-malformed`. */
 export function parseControl(bytes: Uint8Array): ControlMessage {

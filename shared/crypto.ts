@@ -4,6 +4,8 @@
  * (HKDF-SHA-256, RFC 5869).
  */
 import { lengthPrefixed, toBase64Url, utf8 } from './bytes.ts'
+import { isSoundPublicKey } from './ed25519.ts'
+import type { PeerRef } from './peer-key.ts'
 
 export type Bytes = Uint8Array<ArrayBuffer>
 
@@ -20,20 +22,23 @@ export async function sha256(bytes: Bytes): Promise<Bytes> {
   return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
 }
 
+/** What HKDF is told of a purpose. */
+export const hkdfInfo = (purpose: string): Bytes => utf8(`nearport/1 ${purpose}`)
+export const HKDF_BYTES = 32
+
 /** 32 bytes derived from `key` for one purpose. */
 export async function derive(key: Bytes, purpose: string): Promise<Bytes> {
   const material = await crypto.subtle.importKey('raw', key, 'HKDF', false, ['deriveBits'])
-  const info = utf8(`nearport/1 ${purpose}`)
-  const bits = await crypto.subtle.deriveBits(
-    { name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(), info },
-    material,
-    256,
-  )
-  return new Uint8Array(bits)
+  const algorithm = { name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(), info: hkdfInfo(purpose) }
+  return new Uint8Array(await crypto.subtle.deriveBits(algorithm, material, 8 * HKDF_BYTES))
 }
 
 /** What the signaling server keeps of K: enough to admit a peer, useless to read or forge what peers say. */
 export const admissionVerifier = (networkKey: Bytes): Promise<Bytes> => derive(networkKey, 'admission')
+
+export const NETWORK_ID_PURPOSE = 'network id'
+/** What tells one network from another, without a secret: members know it from K, the server from the verifier. */
+export const networkId = (verifier: Bytes): Promise<Bytes> => derive(verifier, NETWORK_ID_PURPOSE)
 
 export class MacKey {
   readonly #key: CryptoKey
@@ -58,7 +63,10 @@ export class MacKey {
   }
 }
 
-/** Seals and opens messages with AES-256-GCM (NIST SP 800-38D); `context` is authenticated, not sent. */
+/**
+ * Seals and opens messages with AES-256-GCM (NIST SP 800-38D); `context` is authenticated, not sent. IVs are random, so
+ * that one key is good for 2^32 messages (section 8.3): each session has a key of its own, and the health of each name.
+ */
 export class Sealer {
   readonly #key: CryptoKey
 
@@ -66,8 +74,18 @@ export class Sealer {
     this.#key = key
   }
 
-  static async from(networkKey: Bytes): Promise<Sealer> {
-    const raw = await derive(networkKey, 'seal')
+  /** For the signals of one negotiation. */
+  static forSession(networkKey: Bytes, session: string): Promise<Sealer> {
+    return Sealer.#from(networkKey, `signals ${session}`)
+  }
+
+  /** For the health of one share. */
+  static forHealth(networkKey: Bytes, name: string): Promise<Sealer> {
+    return Sealer.#from(networkKey, `health ${name}`)
+  }
+
+  static async #from(networkKey: Bytes, purpose: string): Promise<Sealer> {
+    const raw = await derive(networkKey, purpose)
     return new Sealer(await crypto.subtle.importKey('raw', raw, 'AES-GCM', false, ['encrypt', 'decrypt']))
   }
 
@@ -131,8 +149,9 @@ export class Identity {
   }
 }
 
-/** Whether `identity` signed `message`; false for a public key that is none. */
+/** Whether `identity` signed `message`; false for a public key that is none, or nobody's. */
 export async function verifySignature(identity: Bytes, signature: Bytes, message: Bytes): Promise<boolean> {
+  if (!isSoundPublicKey(identity)) return false
   try {
     const key = await crypto.subtle.importKey('raw', identity, 'Ed25519', false, ['verify'])
     return await crypto.subtle.verify('Ed25519', key, signature, message)
@@ -143,19 +162,28 @@ export async function verifySignature(identity: Bytes, signature: Bytes, message
   }
 }
 
-/** What a peer authenticates with the verifier and signs with its identity to be admitted by a signaling server. */
-export function admissionTranscript(nonce: Bytes, peer: string, identity: string): Bytes {
-  return lengthPrefixed('nearport/1 admission', nonce, peer, identity)
+/**
+ * What a peer authenticates with the verifier, and signs with its identity, to be admitted by the server of one network.
+ * `hello` and `challenge` are the messages as they were sent: nonces, versions, capabilities and whatever they hold.
+ */
+export function admissionTranscript(network: Bytes, hello: string, challenge: string): Bytes {
+  return lengthPrefixed('nearport/3 admission', network, hello, challenge)
+}
+
+/** What the server authenticates with the verifier in return. */
+export function admittedTranscript(network: Bytes, hello: string, challenge: string): Bytes {
+  return lengthPrefixed('nearport/3 admitted', network, hello, challenge)
 }
 
 /** What is authenticated with a sealed signal: nobody can move it to another session, peer, direction or place. */
-export function signalContext(session: string, from: string, to: string, sequence: number): Bytes {
-  return lengthPrefixed('nearport/1 signal', session, from, to, String(sequence))
+export function signalContext(session: string, from: PeerRef, to: PeerRef, sequence: number): Bytes {
+  const peers = [from.peer, from.identity, to.peer, to.identity]
+  return lengthPrefixed('nearport/3 signal', session, ...peers, String(sequence))
 }
 
 /** What is authenticated with a sealed health: it is that of this name, as served by this process. */
-export function healthContext(name: string, peer: string): Bytes {
-  return lengthPrefixed('nearport/1 health', name, peer)
+export function healthContext(name: string, { peer, identity }: PeerRef): Bytes {
+  return lengthPrefixed('nearport/3 health', name, peer, identity)
 }
 
 /** The first 8 characters of an identity: enough to tell environments apart in a log. */

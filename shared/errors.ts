@@ -32,7 +32,7 @@ export const ERRORS = {
     exit: 2,
     next: 'the key is not of this network: enable again with the link its operator gives',
   },
-  'version-mismatch': { exit: 2, next: 'run the same version of nearport on the server and on both sides' },
+  'version-mismatch': { exit: 2, next: 'update the side that the sentence names' },
   'message-malformed': { exit: 2, next: 'run the same version of nearport on the server and on both sides' },
   'rate-limited': { exit: 1, next: 'wait a minute and try again' },
   'too-many-connections': { exit: 1, next: 'stop peers that are not needed, or raise the limit of the server' },

@@ -1,7 +1,7 @@
 /** The access side's view of one share process: a tunnel to it, and while it is wanted a link under the tunnel. */
 import { nanoid } from 'nanoid'
 import { Backoff } from './backoff.ts'
-import { shortIdentity } from './crypto.ts'
+import { Sealer, shortIdentity } from './crypto.ts'
 import { type ErrorCode, explained, NearportError } from './errors.ts'
 import { FarStatus } from './far-status.ts'
 import { LIMITS } from './limits.ts'
@@ -167,19 +167,20 @@ export class FarPeer {
   #connect(): void {
     if (this.#link !== null) return
     clearTimeout(this.#retry)
-    const { peer, identity, networkKey, sealer, engine, signaling, log, nat } = this.#node
+    const { peer, identity, networkKey, engine, signaling, log, nat } = this.#node
     const session = nanoid()
+    const remote = { peer: this.peer, identity: this.#owner }
     const tunnel = this.#ensureTunnel()
     const link = new Link({
       role: 'access',
       session,
       self: { peer, identity },
-      remote: { peer: this.peer, identity: this.#owner },
+      remote,
       networkKey,
-      sealer,
+      sealer: Sealer.forSession(networkKey, session),
       engine,
       stunUrl: signaling.stunUrl(),
-      sendSignal: (box) => signaling.signal(session, this.peer, box),
+      sendSignal: (box) => signaling.signal(session, remote, box),
       deadline: this.#deadline(tunnel.streams),
       asks: { id: tunnel.id, slot: this.#slot, ended: this.#node.predecessors },
       tunnel: () => {

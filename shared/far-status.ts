@@ -2,6 +2,7 @@
 import { NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import type { StatusNews } from './link-status.ts'
+import { peerKey } from './peer-key.ts'
 import type { LinkView, PeerStatus, ShareStatus } from './status.ts'
 
 export class FarStatus implements PeerStatus {
@@ -13,7 +14,8 @@ export class FarStatus implements PeerStatus {
     if (news.type === 'status') {
       put(this.names, news.name, news.status, LIMITS.namesPerConnection)
     } else {
-      put(this.links, news.peer, news.link && { peer: news.peer, ...news.link }, LIMITS.linksPerProcess)
+      const { peer, identity, link } = news
+      put(this.links, peerKey(news), link && { peer, identity, ...link }, LIMITS.linksPerProcess)
     }
   }
 }

@@ -2,6 +2,7 @@
 import { NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import type { Changes, PeerChange, ShareChange } from './messages.ts'
+import { peerKey } from './peer-key.ts'
 
 export type FollowedShare = ShareChange & { readonly owner: string }
 
@@ -25,7 +26,7 @@ export class Following {
     return this.#shares
   }
 
-  /** By id; likewise. */
+  /** By peerKey; likewise. */
   get peers(): ReadonlyMap<string, PeerChange> {
     return this.#peers
   }
@@ -43,8 +44,8 @@ export class Following {
       else now.shares.set(share.name, { ...share, owner })
     }
     for (const peer of peers) {
-      if (peer.connected) now.peers.set(peer.peer, peer)
-      else now.peers.delete(peer.peer)
+      if (peer.connected) now.peers.set(peerKey(peer), peer)
+      else now.peers.delete(peerKey(peer))
     }
     if (now.shares.size + now.peers.size > this.#mostEntries) {
       throw new NearportError('message-malformed', `the server told of more than ${this.#mostEntries} shares and peers`)

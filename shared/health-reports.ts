@@ -6,7 +6,7 @@ import { sealHealth } from './sealed-health.ts'
 import type { Health } from './status.ts'
 
 export class HealthReports {
-  readonly #node: Pick<PeerNode, 'peer' | 'sealer' | 'signaling' | 'log'>
+  readonly #node: Pick<PeerNode, 'peer' | 'identity' | 'networkKey' | 'signaling' | 'log'>
   /** Of all names that are served. */
   readonly #current: () => ReadonlyMap<string, Health>
   readonly #due = new Set<string>()
@@ -15,7 +15,7 @@ export class HealthReports {
   #pace: ReturnType<typeof setTimeout> | undefined
 
   constructor(
-    node: Pick<PeerNode, 'peer' | 'sealer' | 'signaling' | 'log'>,
+    node: Pick<PeerNode, 'peer' | 'identity' | 'networkKey' | 'signaling' | 'log'>,
     current: () => ReadonlyMap<string, Health>,
   ) {
     this.#node = node
@@ -54,11 +54,12 @@ export class HealthReports {
   }
 
   async #tell(names: readonly string[]): Promise<void> {
-    const { peer, sealer, signaling } = this.#node
+    const { peer, identity, networkKey, signaling } = this.#node
+    const self = { peer, identity: identity.publicKey }
     const current = this.#current()
     for (const name of names) {
       const health = current.get(name)
-      if (health !== undefined) signaling.health(name, await sealHealth(sealer, name, peer, health))
+      if (health !== undefined) signaling.health(name, await sealHealth(networkKey, name, self, health))
     }
   }
 }

@@ -39,6 +39,10 @@ export const LIMITS = {
   sessionIdle: 60 * SECOND,
   /** ms a stranger has to pass admission. */
   admissionDeadline: 10 * SECOND,
+  /** versions of the protocol that can be named: two bytes, as in TLS. */
+  versionMost: 65_535,
+  /** capabilities in one hello, of 32 characters at most: several times what a decade of additions needs. */
+  capabilities: 64,
   /** ms between a peer's pings to the server. */
   signalingPing: 4 * SECOND,
   /** ms of silence after which server and peer each take the other for gone: what `overview` shows is true within 15 s. */

@@ -2,40 +2,32 @@
  * A link: one proven connection between an access peer and a share peer, with all their shares on it. It goes from
  * negotiating to proving to ready, and ends closed, with a reason, from anywhere.
  */
-import { toBase64Url } from './bytes.ts'
 import { Channels } from './channels.ts'
 import { type ControlMessage, encodeControl, isBye, parseControl } from './control.ts'
-import { type Bytes, type Identity, NONCE_BYTES, randomBytes, type Sealer, shortIdentity } from './crypto.ts'
+import { type Sealer, shortIdentity } from './crypto.ts'
 import { deferred } from './deferred.ts'
 import type { Engine } from './engine.ts'
 import { asNearportError, NearportError } from './errors.ts'
+import { Handshake, type HandshakeOptions } from './handshake.ts'
 import { LIMITS } from './limits.ts'
 import { type Follower, LinkStatus, type StatusNews } from './link-status.ts'
 import { Liveness } from './liveness.ts'
 import type { Log } from './log.ts'
-import { PROTOCOL_VERSION } from './messages.ts'
 import type { NatReport } from './nat.ts'
 import { Negotiation } from './negotiation.ts'
-import { prove, type Role, transcript, verify } from './proof.ts'
 import { fingerprint } from './sdp.ts'
 import { type LinkView, pathType } from './status.ts'
 import type { Tunnel, TunnelRequest } from './tunnel.ts'
 
-export interface LinkOptions {
-  readonly role: Role
-  readonly session: string
-  readonly self: { readonly peer: string; readonly identity: Identity }
-  /** Whom the signaling server says this is; the proof holds it to that. */
-  readonly remote: { readonly peer: string; readonly identity: string }
-  readonly networkKey: Bytes
-  readonly sealer: Sealer
+/** `remote` is whom the signaling server says this is; the proof holds it to that. */
+export interface LinkOptions extends HandshakeOptions {
+  /** of the session */
+  readonly sealer: Promise<Sealer>
   readonly engine: Engine
   readonly stunUrl: string | null
   readonly sendSignal: (box: string) => void
   /** ms until the link has to be ready; without it LIMITS.linkDeadline */
   readonly deadline?: number
-  /** Access side: the tunnel the link is for; null on the share side. */
-  readonly asks: TunnelRequest | null
   /** The tunnel that is asked for, once both sides have proven themselves. Throws when it is closed. */
   readonly tunnel: (request: TunnelRequest) => Tunnel
   /** Share side: the other side wants to be told of the status from now on. */
@@ -60,30 +52,28 @@ export class Link {
   readonly #ready = deferred<void>()
   readonly #closed = deferred<NearportError>()
   readonly #gone = deferred<void>()
-  readonly #nonce = toBase64Url(randomBytes(NONCE_BYTES))
+  readonly #handshake: Handshake
   readonly #deadline: ReturnType<typeof setTimeout>
   #proofDeadline: ReturnType<typeof setTimeout> | undefined
   #control: Promise<void> = this.#connected.promise
   #step: 'hello' | 'proof' | 'ready' | 'closed' = 'hello'
-  #transcript: Bytes | null = null
-  #request: TunnelRequest | null = null
   #tunnel: Tunnel | null = null
   #path: LinkView['path'] = null
 
   constructor(options: LinkOptions) {
     this.#options = options
+    this.#handshake = new Handshake(options)
     this.ready = this.#ready.promise
     this.closed = this.#closed.promise
     // Whoever needs these waits for them; a link that fails before anybody does is not an unhandled rejection.
     this.ready.catch(() => undefined)
     this.#connected.promise.catch(() => undefined)
 
-    const { role, self, remote, engine } = options
+    const { role, self, engine } = options
     this.#negotiation = new Negotiation({
       ...options,
       initiator: role === 'access',
-      self: self.peer,
-      remote: remote.peer,
+      self: { peer: self.peer, identity: self.identity.publicKey },
     })
     const owner = {
       role,
@@ -164,10 +154,7 @@ export class Link {
   #connect(): void {
     clearTimeout(this.#deadline)
     this.#proofDeadline = setTimeout(() => this.#cutOff(unproven()), LIMITS.proofDeadline)
-    const { self, asks } = this.#options
-    const tunnel = asks && { id: asks.id, slot: asks.slot, ended: [...asks.ended] }
-    const identity = self.identity.publicKey
-    this.#send({ type: 'hello', version: PROTOCOL_VERSION, nonce: this.#nonce, identity, tunnel })
+    this.#negotiation.send(this.#handshake.hello)
     this.#connected.resolve()
   }
 
@@ -179,15 +166,15 @@ export class Link {
   #queue(bytes: Uint8Array): void {
     this.#liveness.heard()
     this.#control = this.#control
-      .then(() => (this.#step === 'closed' ? undefined : this.#receive(parseControl(bytes))))
+      .then(() => (this.#step === 'closed' ? undefined : this.#receive(parseControl(bytes), bytes)))
       .catch((error) => this.#cutOff(asNearportError(error)))
   }
 
-  async #receive(control: ControlMessage): Promise<void> {
+  async #receive(control: ControlMessage, bytes: Uint8Array): Promise<void> {
     if (control.type === 'bye') {
       this.#end(new NearportError(control.code, control.message))
     } else if (this.#step === 'hello' && control.type === 'hello') {
-      await this.#receiveHello(control)
+      await this.#receiveHello(control, bytes)
     } else if (this.#step === 'proof' && control.type === 'proof') {
       await this.#receiveProof(control)
     } else if (this.#step !== 'ready' || control.type === 'hello' || control.type === 'proof') {
@@ -201,48 +188,20 @@ export class Link {
     }
   }
 
-  async #receiveHello(hello: Extract<ControlMessage, { type: 'hello' }>): Promise<void> {
-    const { role, session, self, remote, networkKey } = this.#options
-    if (hello.version !== PROTOCOL_VERSION) {
-      throw new NearportError(
-        'version-mismatch',
-        `the other side speaks version ${hello.version}, this one ${PROTOCOL_VERSION}`,
-      )
-    }
-    if (hello.identity !== remote.identity) {
-      const [found, expected] = [hello.identity, remote.identity].map(shortIdentity)
-      throw new NearportError('proof-refused', `identity ${found} answered where ${expected} was expected`)
-    }
+  async #receiveHello(hello: Extract<ControlMessage, { type: 'hello' }>, bytes: Uint8Array): Promise<void> {
     const { localDescription, remoteDescription } = this.#negotiation.pc
-    const near = {
-      peer: self.peer,
-      identity: self.identity.publicKey,
-      nonce: this.#nonce,
-      fingerprint: fingerprint(localDescription?.sdp ?? ''),
-    }
-    const far = {
-      peer: remote.peer,
-      identity: remote.identity,
-      nonce: hello.nonce,
-      fingerprint: fingerprint(remoteDescription?.sdp ?? ''),
-    }
-    this.#transcript = role === 'access' ? await transcript(session, near, far) : await transcript(session, far, near)
-    if ((hello.tunnel === null) !== (role === 'access')) {
-      throw new NearportError('message-malformed', 'the other side named a tunnel that is not due, or none')
-    }
-    this.#request = this.#options.asks ?? hello.tunnel
+    const near = fingerprint(localDescription?.sdp ?? '')
+    const far = fingerprint(remoteDescription?.sdp ?? '')
+    const proof = await this.#handshake.receiveHello(hello, bytes, { near, far })
+    if (this.#step !== 'hello') return
     this.#step = 'proof'
-    this.#send({ type: 'proof', ...(await prove(networkKey, self.identity, role, this.#transcript)) })
+    this.#send({ type: 'proof', ...proof })
   }
 
   async #receiveProof(proof: Extract<ControlMessage, { type: 'proof' }>): Promise<void> {
-    const { role, remote, networkKey } = this.#options
-    if (this.#transcript === null || this.#request === null)
-      throw new NearportError('internal', 'a proof before the transcript')
-    const far = role === 'access' ? 'share' : 'access'
-    await verify(networkKey, remote.identity, far, this.#transcript, proof)
+    const request = await this.#handshake.receiveProof(proof)
     if (this.#step !== 'proof') return
-    const tunnel = this.#options.tunnel(this.#request)
+    const tunnel = this.#options.tunnel(request)
     this.#step = 'ready'
     clearTimeout(this.#deadline)
     clearTimeout(this.#proofDeadline)

@@ -7,25 +7,27 @@ import { SEAL_BYTES } from './crypto.ts'
 import { type ErrorCode, isErrorCode, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { ID_PATTERN, NAME_PATTERN } from './names.ts'
-import { base64url, message, parseJson } from './schema.ts'
-
-/** Raised with every change that an older peer or server would misread. */
-export const PROTOCOL_VERSION = 2
+import { base64url, message, parseJson, publicKey } from './schema.ts'
+import { SpokenEntries } from './versions.ts'
 
 const Name = v.pipe(v.string(), v.regex(NAME_PATTERN))
 const Id = v.pipe(v.string(), v.regex(ID_PATTERN))
 const Request = v.pipe(v.number(), v.safeInteger(), v.minValue(1))
-/** An Ed25519 public key; elsewhere the same length serves nonces and proofs. */
 const Bytes32 = base64url(32)
+const Identity = publicKey
 const Box = v.pipe(v.string(), v.maxLength(LIMITS.signalBoxChars), v.regex(/^[A-Za-z0-9_-]+$/))
 const HealthBox = base64url(LIMITS.healthBytes + SEAL_BYTES)
 /** Shares and peers in one message: with the longest names, and a sealed health each, still under signalingMessageBytes. */
 export const ENTRIES_PER_MESSAGE = 50
 const entries = <S extends v.GenericSchema>(schema: S) => v.pipe(v.array(schema), v.maxLength(ENTRIES_PER_MESSAGE))
 const Mode = v.literal('tcpTunnel')
+const Port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))
 
 const ClientMessageSchema = v.variant('type', [
-  message('hello', { version: v.pipe(v.number(), v.integer()), peer: Id, identity: Bytes32 }),
+  /** Fields of later versions are ignored; the proofs cover the whole text. */
+  v.object({ type: v.literal('hello'), ...SpokenEntries, peer: Id, identity: Identity, nonce: Bytes32 }),
+  /** Before version 3; only to be refused. */
+  message('hello', { version: v.pipe(v.number(), v.integer(), v.maxValue(2)), peer: Id, identity: Bytes32 }),
   message('admit', { proof: Bytes32, signature: base64url(64) }),
   message('reserve', { request: Request, name: Name, mode: Mode }),
   message('release', { request: Request, name: Name }),
@@ -38,8 +40,8 @@ const ClientMessageSchema = v.variant('type', [
   message('list', { request: Request }),
   /** Be told of all shares and all connected peers, now and at each change. */
   message('follow', { request: Request }),
-  /** The first signal of a session opens it, between the sender and `to`; only these two can use it afterwards. */
-  message('signal', { session: Id, to: Id, box: Box }),
+  /** `owner`: the identity of `to`. The first signal of a session opens it between these two; no other can use it. */
+  message('signal', { session: Id, to: Id, owner: Identity, box: Box }),
   message('end', { session: Id }),
   /** The newest health of a name that this connection serves, for `shares`. There is no answer. */
   message('health', { name: Name, box: HealthBox }),
@@ -55,7 +57,7 @@ const ListedShare = v.strictObject({
   reserved: v.boolean(),
   mode: Mode,
   /** The identity that reserved or serves it. */
-  owner: Bytes32,
+  owner: Identity,
   /** The peer that serves it; null offline. */
   peer: v.nullable(Id),
   /** The last that this peer has told of its target, sealed; null before. */
@@ -66,18 +68,22 @@ const ListedShare = v.strictObject({
 const ShareChange = v.strictObject({
   name: Name,
   /** The identity that reserved or serves it; null: nobody does any more. */
-  owner: v.nullable(Bytes32),
+  owner: v.nullable(Identity),
   reserved: v.boolean(),
   /** The peer that serves it. */
   peer: v.nullable(Id),
 })
 
-const PeerChange = v.strictObject({ peer: Id, identity: Bytes32, connected: v.boolean() })
+const PeerChange = v.strictObject({ peer: Id, identity: Identity, connected: v.boolean() })
 
 const ServerMessageSchema = v.variant('type', [
-  message('challenge', { nonce: Bytes32 }),
-  /** stunPort: UDP, at the host the peer reached the server by; null when the server answers no STUN. */
-  message('admitted', { stunPort: v.nullable(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535))) }),
+  /** As in a hello, fields of later versions are ignored. */
+  v.object({ type: v.literal('challenge'), ...SpokenEntries, nonce: Bytes32 }),
+  /**
+   * proof: of the server, that it holds the verifier of this network. stunPort: UDP, at the host the peer reached the
+   * server by; null when the server answers no STUN.
+   */
+  message('admitted', { proof: Bytes32, stunPort: v.nullable(Port) }),
   message('ok', { request: Request }),
   message('shares', { request: Request, shares: entries(ListedShare) }),
   /** request null: about the connection itself, which is closed after it. */
@@ -86,7 +92,7 @@ const ServerMessageSchema = v.variant('type', [
     code: v.custom<ErrorCode>(isErrorCode),
     message: v.pipe(v.string(), v.maxLength(500)),
   }),
-  message('presence', { name: Name, state: PresenceState, peer: v.nullable(Id), owner: v.nullable(Bytes32) }),
+  message('presence', { name: Name, state: PresenceState, peer: v.nullable(Id), owner: v.nullable(Identity) }),
   /** To who follows: first all there is, in parts, then what has changed. */
   message('changes', {
     shares: entries(ShareChange),
@@ -94,7 +100,7 @@ const ServerMessageSchema = v.variant('type', [
   }),
   /** Another connection of the same identity now serves the name. */
   message('displaced', { name: Name }),
-  message('signal', { session: Id, from: Id, owner: Bytes32, box: Box }),
+  message('signal', { session: Id, from: Id, owner: Identity, box: Box }),
   /** The session is over: the other side ended it or is gone. */
   message('ended', { session: Id, code: v.custom<ErrorCode>(isErrorCode) }),
   message('pong', {}),

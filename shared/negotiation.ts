@@ -9,17 +9,18 @@ import type { Engine } from './engine.ts'
 import { asNearportError, NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import type { NatReport } from './nat.ts'
+import type { PeerRef } from './peer-key.ts'
 import { decodeSignal, encodeSignal, isRelay, parseSignal, type Signal } from './sdp.ts'
 import { verdict, whyNoPath } from './verdict.ts'
 
 export interface NegotiationOptions {
   readonly initiator: boolean
   readonly session: string
-  /** ids of the two peer processes */
-  readonly self: string
-  readonly remote: string
+  readonly self: PeerRef
+  readonly remote: PeerRef
   readonly engine: Engine
-  readonly sealer: Sealer
+  /** of the session */
+  readonly sealer: Promise<Sealer>
   /** "stun:HOST:PORT", or null for none: only host candidates are found then */
   readonly stunUrl: string | null
   /** Hands a sealed signal to the signaling server; may throw. */
@@ -159,18 +160,20 @@ export class Negotiation {
     if (this.#destroyed || (raw.type === 'candidate' && isRelay(raw.candidate.candidate))) return
     const signal = this.#withNat(raw)
     const { session, self, remote, sealer, sendSignal } = this.#options
-    const box = await sealer.seal(encodeSignal(signal), signalContext(session, self, remote, this.#sentSignals++))
+    const context = signalContext(session, self, remote, this.#sentSignals++)
+    const box = await (await sealer).seal(encodeSignal(signal), context)
     if (!this.#destroyed) sendSignal(toBase64Url(box))
   }
 
   async #receive(box: string): Promise<void> {
     const { session, self, remote, sealer, initiator } = this.#options
     const sealed = fromBase64Url(box)
-    const plain = sealed && (await sealer.open(sealed, signalContext(session, remote, self, this.#receivedSignals)))
+    const context = signalContext(session, remote, self, this.#receivedSignals)
+    const plain = sealed && (await (await sealer).open(sealed, context))
     if (!plain) {
       throw new NearportError(
         'signal-refused',
-        `signal ${this.#receivedSignals} of the session is not what ${remote} sealed`,
+        `signal ${this.#receivedSignals} of the session is not what ${remote.peer} sealed`,
       )
     }
     const signal = decodeSignal(plain)

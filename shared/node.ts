@@ -1,5 +1,5 @@
 /** What one nearport process is made of, for whoever makes links: who it is, its network, its engine, its server. */
-import type { Bytes, Identity, Sealer } from './crypto.ts'
+import type { Bytes, Identity } from './crypto.ts'
 import type { Engine } from './engine.ts'
 import type { Log } from './log.ts'
 import type { NatReport } from './nat.ts'
@@ -10,7 +10,6 @@ export interface PeerNode {
   readonly peer: string
   readonly identity: Identity
   readonly networkKey: Bytes
-  readonly sealer: Sealer
   readonly engine: Engine
   readonly signaling: SignalingClient
   /** ms that connections wait for a new link when theirs is lost */

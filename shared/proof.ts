@@ -1,25 +1,30 @@
 /**
  * The mutual proof on a new link, before anything else: each side shows that it holds the network key and its
- * identity, over one transcript that names both sides, both nonces and both DTLS certificates of this very
+ * identity, over one transcript that names both sides, both hellos and both DTLS certificates of this very
  * connection. A signaling server that swapped a fingerprint, replayed or reflected a message, or delivered it to
  * another peer makes the two transcripts differ. (The construction of RFC 8844 section 4 and of SIGMA, Krawczyk 2003.)
  */
 import { fromBase64Url, lengthPrefixed, toBase64Url } from './bytes.ts'
 import { type Bytes, derive, type Identity, MacKey, sha256, verifySignature } from './crypto.ts'
 import { NearportError } from './errors.ts'
+import type { PeerRef } from './peer-key.ts'
 
 export type Role = 'access' | 'share'
 
-/** One side of a link, as the transcript names it. */
-export interface Party {
-  /** the peer process, as signaling knows it */
-  readonly peer: string
-  /** Ed25519 public key, base64url */
-  readonly identity: string
-  /** 32 bytes, base64url, new for each link */
-  readonly nonce: string
+/** One side of a link, as signaling names it and as the transcript has it. */
+export interface Party extends PeerRef {
   /** of the DTLS certificate: "sha-256 AA:BB:…" */
   readonly fingerprint: string
+  /** The whole message as it was sent: with its nonce, its versions and its capabilities. */
+  readonly hello: Uint8Array
+}
+
+/** What both sides must agree on. */
+export interface LinkFacts {
+  /** id of the negotiation */
+  readonly session: string
+  readonly access: Party
+  readonly share: Party
 }
 
 export interface Proof {
@@ -27,21 +32,20 @@ export interface Proof {
   readonly signature: string
 }
 
-/** What both sides must agree on; `session` is the id of the negotiation. */
-export async function transcript(session: string, access: Party, share: Party): Promise<Bytes> {
-  const fields = [access, share].flatMap(({ peer, identity, nonce, fingerprint }) => [
+export async function transcript({ session, access, share }: LinkFacts): Promise<Bytes> {
+  const fields = [access, share].flatMap(({ peer, identity, fingerprint, hello }) => [
     peer,
     identity,
-    nonce,
     fingerprint,
+    hello,
   ])
-  return sha256(lengthPrefixed('nearport/1 link', session, ...fields))
+  return sha256(lengthPrefixed('nearport/3 link', session, ...fields))
 }
 
 /** Keys and signed bytes differ by role, so that a proof cannot be given back to the side it came from. */
 const macKey = async (networkKey: Bytes, role: Role): Promise<MacKey> =>
   MacKey.import(await derive(networkKey, `link ${role}`))
-const signed = (role: Role, hash: Bytes): Bytes => lengthPrefixed('nearport/1 link proof', role, hash)
+const signed = (role: Role, hash: Bytes): Bytes => lengthPrefixed('nearport/3 link proof', role, hash)
 
 export async function prove(networkKey: Bytes, identity: Identity, role: Role, hash: Bytes): Promise<Proof> {
   const key = await macKey(networkKey, role)

@@ -4,8 +4,9 @@
  */
 import * as v from 'valibot'
 import { fromBase64Url, fromUtf8, toBase64Url, utf8 } from './bytes.ts'
-import { healthContext, type Sealer } from './crypto.ts'
+import { type Bytes, healthContext, Sealer } from './crypto.ts'
 import { LIMITS } from './limits.ts'
+import type { PeerRef } from './peer-key.ts'
 import { HEALTH_CODES, HEALTH_STATES, type Health, type HealthCode, type HealthState, hasItsCode } from './status.ts'
 
 /** As much as a Date takes. */
@@ -36,27 +37,29 @@ export type OpenedHealth =
   /** Not made by a member for this name and process. */
   | { readonly state: 'unreadable' }
 
-/** `now`: ms since 1970. Every box has the same length, which so tells nothing. */
+/** `peer`: the process that serves the name. `now`: ms since 1970. Every box has the same length, which so tells nothing. */
 export async function sealHealth(
-  sealer: Sealer,
+  networkKey: Bytes,
   name: string,
-  peer: string,
+  peer: PeerRef,
   { state, code, sinceMs }: Health,
   now: number = Date.now(),
 ): Promise<string> {
   const text = JSON.stringify({ state, code, since: now - sinceMs, at: now }).padEnd(LIMITS.healthBytes)
+  const sealer = await Sealer.forHealth(networkKey, name)
   return toBase64Url(await sealer.seal(utf8(text), healthContext(name, peer)))
 }
 
 /** Never rejects for what the box holds. */
 export async function openHealth(
-  sealer: Sealer,
+  networkKey: Bytes,
   name: string,
-  peer: string,
+  peer: PeerRef,
   box: string,
   now: number = Date.now(),
 ): Promise<OpenedHealth> {
   const bytes = fromBase64Url(box)
+  const sealer = await Sealer.forHealth(networkKey, name)
   const plain = bytes && (await sealer.open(bytes, healthContext(name, peer)))
   const health = plain && parse(plain)
   if (health === null) return { state: 'unreadable' }

@@ -1,5 +1,5 @@
 /** The share side: it claims names, accepts links from access peers, and hands their streams to the targets. */
-import { shortIdentity } from './crypto.ts'
+import { Sealer, shortIdentity } from './crypto.ts'
 import { asNearportError, explained, NearportError } from './errors.ts'
 import { HealthReports } from './health-reports.ts'
 import { LIMITS } from './limits.ts'
@@ -7,6 +7,7 @@ import { Link } from './link.ts'
 import type { Follower } from './link-status.ts'
 import type { SignalMessage } from './messages.ts'
 import type { PeerNode } from './node.ts'
+import { peerKey } from './peer-key.ts'
 import type { LinkView, ShareStatus } from './status.ts'
 import { StatusBoard } from './status-board.ts'
 import type { MuxStream } from './stream.ts'
@@ -88,8 +89,9 @@ export class Share {
     for (const link of this.#sessions.values()) {
       const view = link.view()
       if (view === null) continue
-      const bytes = view.bytes + (views.get(view.peer)?.bytes ?? 0)
-      views.set(view.peer, { ...view, streams: this.#tunnels.streams(view.peer, view.identity), bytes })
+      const key = peerKey(view)
+      const bytes = view.bytes + (views.get(key)?.bytes ?? 0)
+      views.set(key, { ...view, streams: this.#tunnels.streams(view.peer, view.identity), bytes })
     }
     return views.values()
   }
@@ -119,18 +121,19 @@ export class Share {
   }
 
   #make({ session, from, owner }: SignalMessage): Link {
-    const { peer, identity, networkKey, sealer, engine, signaling, log, nat } = this.#node
+    const { peer, identity, networkKey, engine, signaling, log, nat } = this.#node
+    const remote = { peer: from, identity: owner }
     let follower: Follower | null = null
     const link = new Link({
       role: 'share',
       session,
       self: { peer, identity },
-      remote: { peer: from, identity: owner },
+      remote,
       networkKey,
-      sealer,
+      sealer: Sealer.forSession(networkKey, session),
       engine,
       stunUrl: signaling.stunUrl(),
-      sendSignal: (box) => signaling.signal(session, from, box),
+      sendSignal: (box) => signaling.signal(session, remote, box),
       asks: null,
       tunnel: (request) => {
         for (const killed of request.ended) this.#end(killed, owner)

@@ -2,14 +2,16 @@
  * A peer's lasting relation to its signaling server: it reconnects by itself, and what the peer wants (names it
  * serves, names it watches) is asked for again each time.
  */
+import { Applicant } from './applicant.ts'
 import { Backoff, pause } from './backoff.ts'
-import { admissionVerifier, type Bytes, type Identity, MacKey } from './crypto.ts'
+import type { Bytes, Identity } from './crypto.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import { asNearportError, NearportError } from './errors.ts'
 import type { Following } from './following.ts'
 import { type Limits, withLimits } from './limits.ts'
 import type { Log } from './log.ts'
 import type { EndedMessage, ListedShare, Presence, ServerMessage, SignalMessage } from './messages.ts'
+import type { PeerRef } from './peer-key.ts'
 import { SignalingConnection, type WebSocketConstructor } from './signaling-connection.ts'
 import { type RequestBody, Requests } from './signaling-requests.ts'
 
@@ -80,7 +82,6 @@ export class SignalingClient {
   }
 
   // Every request rejects with what the server refused it with, and with `server-unreachable` or `server-timeout`.
-
   /** Resolves once the server has it on disk; also when this identity has reserved the name before. */
   async reserve(name: string): Promise<void> {
     await this.#request({ type: 'reserve', name, mode: 'tcpTunnel' })
@@ -142,8 +143,8 @@ export class SignalingClient {
   }
 
   /** Sends a sealed message (base64url) to a peer. Throws `server-unreachable` while there is no connection. */
-  signal(session: string, to: string, box: string): void {
-    this.#current().send({ type: 'signal', session, to, box })
+  signal(session: string, to: PeerRef, box: string): void {
+    this.#current().send({ type: 'signal', session, to: to.peer, owner: to.identity, box })
   }
 
   /** Without a connection there is nothing to end: the server ends the sessions of a peer that is gone. */
@@ -159,13 +160,13 @@ export class SignalingClient {
   }
 
   async #run(admitted: Deferred<void>, retry: boolean): Promise<void> {
-    const { networkKey, random, log, url } = this.#options
-    const admissionKey = await MacKey.import(await admissionVerifier(networkKey))
+    const { networkKey, identity, random, log, url } = this.#options
+    const applicant = await Applicant.of(networkKey, identity)
     const backoff = new Backoff(random)
     let first = true
     while (!this.#stop.signal.aborted) {
       const since = performance.now()
-      const error = await this.#connect(admissionKey, () => {
+      const error = await this.#connect(applicant, () => {
         first = false
         admitted.resolve()
       })
@@ -182,14 +183,14 @@ export class SignalingClient {
   }
 
   /** One connection, from its beginning to its end; resolves with the reason of the end. */
-  async #connect(admissionKey: MacKey, onadmitted: () => void): Promise<NearportError> {
+  async #connect(applicant: Applicant, onadmitted: () => void): Promise<NearportError> {
     const { url, log } = this.#options
     let connection: SignalingConnection
     let admitted = false
     try {
       connection = new SignalingConnection({
         ...this.#options,
-        admissionKey,
+        applicant,
         limits: this.#limits,
         onadmitted: (stunPort) => {
           admitted = true

@@ -1,13 +1,13 @@
 /** One connection to a signaling server, from the opening of the socket through admission to its end. */
-import { fromBase64Url, toBase64Url } from './bytes.ts'
-import { admissionTranscript, type Identity, type MacKey } from './crypto.ts'
+import type { Applicant } from './applicant.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import { asNearportError, NearportError } from './errors.ts'
 import { socketUrl } from './invite.ts'
 import type { Limits } from './limits.ts'
 import type { Log } from './log.ts'
-import { type ClientMessage, PROTOCOL_VERSION, parseServerMessage, type ServerMessage } from './messages.ts'
+import { type ClientMessage, parseServerMessage, type ServerMessage } from './messages.ts'
 import { TokenBucket } from './token-bucket.ts'
+import { agree, inWords, SPOKEN } from './versions.ts'
 
 /** The part of a WebSocket that is used here: a browser's and the one of `ws` both have it. */
 export interface ClientSocket {
@@ -26,9 +26,7 @@ export type WebSocketConstructor = new (url: string) => ClientSocket
 export interface ConnectionOptions {
   /** http: or https:, ending with "/" */
   readonly url: string
-  /** of the admission verifier */
-  readonly admissionKey: MacKey
-  readonly identity: Identity
+  readonly applicant: Applicant
   readonly peer: string
   readonly WebSocket: WebSocketConstructor
   readonly limits: Limits
@@ -49,7 +47,10 @@ export class SignalingConnection {
   readonly #bucket: TokenBucket
   readonly #closed: Deferred<NearportError> = deferred()
   readonly #outgoing: Outgoing[] = []
-  #state: 'opening' | 'hello' | 'proving' | 'admitted' | 'closed' = 'opening'
+  #hello = ''
+  /** What a server of this network says when it admits this peer. */
+  #proofOfServer = ''
+  #state: 'opening' | 'hello' | 'proving' | 'applied' | 'admitted' | 'closed' = 'opening'
   /** Why the connection is about to end, if something else than the end itself says so. */
   #reason: NearportError | null = null
   /** First the admission deadline, later the silence limit. */
@@ -110,9 +111,10 @@ export class SignalingConnection {
 
   #greet(): void {
     if (this.#state !== 'opening') return
-    const { peer, identity } = this.#options
+    const { applicant, peer } = this.#options
     this.#state = 'hello'
-    this.#transmit({ type: 'hello', version: PROTOCOL_VERSION, peer, identity: identity.publicKey })
+    this.#hello = applicant.hello(peer)
+    this.#socket.send(this.#hello)
   }
 
   #receive(data: unknown): void {
@@ -121,29 +123,41 @@ export class SignalingConnection {
       if (typeof data !== 'string') throw malformed('a message that is not text')
       // A browser takes any length; the socket of a process has refused it before it came here.
       if (data.length > this.#options.limits.signalingMessageBytes) throw malformed('a message that is too long')
-      this.#handle(parseServerMessage(data))
+      this.#handle(parseServerMessage(data), data)
     } catch (error) {
       this.#reject(asNearportError(error))
     }
   }
 
-  #handle(message: ServerMessage): void {
+  /** Throws what the server did wrong. */
+  #handle(message: ServerMessage, text: string): void {
     if (message.type === 'refused' && message.request === null) {
-      // The server closes next; its text is shown to the user, so that it must not steer a terminal.
-      const text = message.message.replaceAll(/\p{Cc}/gu, ' ')
-      this.#reason = new NearportError(message.code, `${this.#options.url} refused: ${text}`)
+      // The server closes next.
+      this.#reason = this.#refusal(message)
     } else if (this.#state === 'admitted') {
       clearTimeout(this.#deadline)
       this.#deadline = this.#expect(this.#options.limits.signalingSilence)
       this.#options.onmessage(message)
     } else if (message.type === 'challenge' && this.#state === 'hello') {
       this.#state = 'proving'
-      this.#prove(message.nonce).catch((error: unknown) => this.drop(asNearportError(error)))
-    } else if (message.type === 'admitted' && this.#state === 'proving') {
+      agree(SPOKEN, message, { own: 'this peer', other: `the server at ${this.#options.url}` })
+      this.#apply(text).catch((error: unknown) => this.drop(asNearportError(error)))
+    } else if (message.type === 'admitted' && this.#state === 'applied') {
+      if (message.proof !== this.#proofOfServer) throw notOfThisNetwork(this.#options.url)
       this.#enter(message.stunPort)
     } else {
-      this.#reject(malformed(`${message.type} out of order`))
+      throw malformed(`${message.type} out of order`)
     }
+  }
+
+  #refusal({ code, message }: Extract<ServerMessage, { type: 'refused' }>): NearportError {
+    const { url } = this.#options
+    if (code === 'message-malformed' && this.#state === 'hello') {
+      const says = `the server at ${url} does not understand ${inWords(SPOKEN)} of the protocol: update the server`
+      return new NearportError('version-mismatch', says)
+    }
+    // Its text is shown to the user, so that it must not steer a terminal.
+    return new NearportError(code, `${url} refused: ${message.replaceAll(/\p{Cc}/gu, ' ')}`)
   }
 
   /** The server broke the protocol. */
@@ -152,14 +166,12 @@ export class SignalingConnection {
     this.drop(reason)
   }
 
-  async #prove(nonceText: string): Promise<void> {
-    const { peer, identity, admissionKey } = this.#options
-    const nonce = fromBase64Url(nonceText)
-    if (nonce === null) throw malformed('a nonce that is not base64url')
-    const transcript = admissionTranscript(nonce, peer, identity.publicKey)
-    const [proof, signature] = await Promise.all([admissionKey.sign(transcript), identity.sign(transcript)])
+  async #apply(challenge: string): Promise<void> {
+    const { admit, proofOfServer } = await this.#options.applicant.apply(this.#hello, challenge)
     if (this.#state !== 'proving') return
-    this.#transmit({ type: 'admit', proof: toBase64Url(proof), signature: toBase64Url(signature) })
+    this.#state = 'applied'
+    this.#proofOfServer = proofOfServer
+    this.#socket.send(JSON.stringify(admit))
   }
 
   #enter(stunPort: number | null): void {
@@ -190,10 +202,6 @@ export class SignalingConnection {
     }
   }
 
-  #transmit(message: ClientMessage): void {
-    this.#socket.send(JSON.stringify(message))
-  }
-
   #finish(reason: NearportError): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
@@ -214,4 +222,8 @@ export class SignalingConnection {
   }
 }
 
+const notOfThisNetwork = (url: string) =>
+  new NearportError('proof-refused', `the server at ${url} did not prove that it is of this network`, {
+    next: 'check the address in the link: a server of another network answers there, or someone is in between',
+  })
 const malformed = (what: string) => new NearportError('message-malformed', `the server sent ${what}`)

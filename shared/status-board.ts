@@ -1,6 +1,7 @@
 /** What a share process tells those who follow its status. While nobody does, it does nothing. */
 import { LIMITS } from './limits.ts'
 import type { Follower, StatusNews } from './link-status.ts'
+import { peerKey } from './peer-key.ts'
 import type { LinkView, ShareStatus } from './status.ts'
 
 export interface StatusSource {
@@ -58,7 +59,9 @@ export class StatusBoard {
   #look(): void {
     const found = new Map<string, StatusNews>()
     for (const [name, status] of this.#source.names()) found.set(`name ${name}`, { type: 'status', name, status })
-    for (const { peer, ...link } of this.#source.links()) found.set(`link ${peer}`, { type: 'link', peer, link })
+    for (const { peer, identity, ...link } of this.#source.links()) {
+      found.set(`link ${peerKey({ peer, identity })}`, { type: 'link', peer, identity, link })
+    }
     // What is gone is told first, so that nobody hears of more than there is.
     for (const [key, { news }] of [...this.#entries]) if (!found.has(key)) this.#put(key, gone(news))
     for (const [key, news] of found) this.#put(key, news)

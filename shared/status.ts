@@ -2,7 +2,7 @@
 import * as v from 'valibot'
 import type { CandidateEnd, CandidatePair } from './engine.ts'
 import type { ErrorCode } from './errors.ts'
-import { base64url } from './schema.ts'
+import type { PeerRef } from './peer-key.ts'
 
 /** Why a target takes no connections. */
 export const HEALTH_CODES = [
@@ -46,10 +46,8 @@ export const ShareStatusSchema = v.strictObject({
   servedMs: Count,
 })
 
-/** A link, without the peer id of its access side. */
+/** A link, without who its access side is. */
 export const LinkSchema = v.strictObject({
-  /** of the access side */
-  identity: base64url(32),
   /** See {@link pathType}; null while it is not known. */
   path: v.nullable(v.picklist(['host', 'srflx', 'prflx'])),
   /** ms from the last ping to its pong, which waits behind a job; null before the first */
@@ -61,16 +59,14 @@ export const LinkSchema = v.strictObject({
 
 export type Health = v.InferOutput<typeof HealthSchema>
 export type ShareStatus = v.InferOutput<typeof ShareStatusSchema>
-export interface LinkView extends v.InferOutput<typeof LinkSchema> {
-  /** of the access side */
-  readonly peer: string
-}
+/** With its access side. */
+export interface LinkView extends v.InferOutput<typeof LinkSchema>, PeerRef {}
 
 /** All that a share peer has said of itself on one link. */
 export interface PeerStatus {
   /** by name: all that it serves */
   readonly names: ReadonlyMap<string, ShareStatus>
-  /** by peer id of the access side: all that are ready */
+  /** by the key of the access side (peerKey): all that are ready */
   readonly links: ReadonlyMap<string, LinkView>
 }
 

@@ -1,6 +1,7 @@
 /** The share side's tunnels, one or a few for each access process that has links here or may come back with one. */
 import { NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
+import { peerKey } from './peer-key.ts'
 import { type Acceptor, Tunnel, type TunnelRequest } from './tunnel.ts'
 
 export class Tunnels {
@@ -22,7 +23,7 @@ export class Tunnels {
 
   /** The tunnel of this id. One that the process had before in its place ends: the process gave it up. */
   take(peer: string, owner: string, { id, slot }: Pick<TunnelRequest, 'id' | 'slot'>): Tunnel {
-    const process = processKey(peer, owner)
+    const process = peerKey({ peer, identity: owner })
     const key = `${process} ${slot}`
     const known = this.#tunnels.get(key)?.tunnel
     if (known?.id === id && !known.isClosed) return known
@@ -45,7 +46,7 @@ export class Tunnels {
   }
 
   #of(peer: string, owner: string): Tunnel[] {
-    const wanted = processKey(peer, owner)
+    const wanted = peerKey({ peer, identity: owner })
     return [...this.#tunnels.values()].filter(({ process }) => process === wanted).map(({ tunnel }) => tunnel)
   }
 
@@ -69,5 +70,3 @@ export class Tunnels {
     tunnel?.close(new NearportError('too-many-links', 'too many others wait for their path as well'))
   }
 }
-
-const processKey = (peer: string, owner: string): string => `${peer} ${owner}`

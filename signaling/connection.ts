@@ -1,13 +1,13 @@
 /** One WebSocket: admission first, then its messages go to the hub. Whoever breaks a rule is cut off, by name. */
 
 import { toBase64Url } from '../shared/bytes.ts'
-import type { Bytes } from '../shared/crypto.ts'
 import { asNearportError, NearportError } from '../shared/errors.ts'
 import type { Limits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
-import { type ClientMessage, PROTOCOL_VERSION, parseClientMessage, type ServerMessage } from '../shared/messages.ts'
+import { type ClientMessage, parseClientMessage, type ServerMessage } from '../shared/messages.ts'
 import { TokenBucket } from '../shared/token-bucket.ts'
-import type { Admission, Admit, Hello } from './admission.ts'
+import { agree, SPOKEN } from '../shared/versions.ts'
+import type { Admission, Admit, Attempt, Hello } from './admission.ts'
 import type { Hub } from './hub.ts'
 import type { Member } from './member.ts'
 
@@ -27,7 +27,7 @@ const MESSAGE_CHARS = 500
 
 type State =
   | { readonly at: 'hello' }
-  | { readonly at: 'admit'; readonly hello: Hello; readonly nonce: Bytes }
+  | { readonly at: 'admit'; readonly hello: Hello; readonly attempt: Attempt }
   | { readonly at: 'admitted'; readonly hello: Hello; readonly member: Member }
   | { readonly at: 'closed' }
 
@@ -36,7 +36,7 @@ export interface ConnectionOptions {
   /** Where the peer connects from, for the log. */
   readonly remote: string
   readonly hub: Hub
-  readonly admission: Pick<Admission, 'newNonce' | 'accepts'>
+  readonly admission: Pick<Admission, 'newNonce' | 'answer'>
   /** UDP, null when this server answers no STUN. */
   readonly stunPort: number | null
   readonly limits: Limits
@@ -64,7 +64,7 @@ export class Connection {
     if (!this.countFrame()) return
     try {
       if (text === null) throw new NearportError('message-malformed', 'a peer sent a message that is not text')
-      this.#handle(parseClientMessage(text))
+      this.#handle(parseClientMessage(text), text)
     } catch (error) {
       this.cutOff(asNearportError(error))
     }
@@ -96,33 +96,35 @@ export class Connection {
     this.#close(error)
   }
 
-  #handle(message: ClientMessage): void {
+  #handle(message: ClientMessage, text: string): void {
     const state = this.#state
     if (message.type === 'hello') {
       if (state.at !== 'hello') throw outOfOrder(message)
-      this.#challenge(message)
+      this.#challenge(message, text)
     } else if (message.type === 'admit') {
       if (state.at !== 'admit') throw outOfOrder(message)
-      this.#admit(state.hello, state.nonce, message)
+      this.#admit(state.hello, state.attempt, message)
     } else {
       if (state.at !== 'admitted') throw outOfOrder(message)
       this.#options.hub.handle(state.member, message)
     }
   }
 
-  #challenge(hello: Hello): void {
-    if (hello.version !== PROTOCOL_VERSION) {
-      const versions = `the peer speaks version ${hello.version}, the server ${PROTOCOL_VERSION}`
-      throw new NearportError('version-mismatch', versions)
-    }
-    const nonce = this.#options.admission.newNonce()
-    this.#state = { at: 'admit', hello, nonce }
-    this.#send({ type: 'challenge', nonce: toBase64Url(nonce) })
+  #challenge(hello: Hello, text: string): void {
+    // Before version 3 there was one version, and no capabilities.
+    const spoken = { least: hello.version, capabilities: [], ...hello }
+    agree(SPOKEN, spoken, { own: 'the server', other: 'the peer' })
+    const nonce = toBase64Url(this.#options.admission.newNonce())
+    const challenge = { type: 'challenge', ...SPOKEN, nonce } satisfies ServerMessage
+    const attempt = { identity: hello.identity, hello: text, challenge: JSON.stringify(challenge) }
+    this.#state = { at: 'admit', hello, attempt }
+    this.#options.socket.send(attempt.challenge)
   }
 
-  #admit(hello: Hello, nonce: Bytes, admit: Admit): void {
+  #admit(hello: Hello, attempt: Attempt, admit: Admit): void {
     const { admission, hub, limits, stunPort, log } = this.#options
-    if (!admission.accepts(nonce, hello, admit)) {
+    const proof = admission.answer(attempt, admit)
+    if (proof === null) {
       throw new NearportError('admission-refused', 'the peer does not hold the key of this network')
     }
     const member: Member = {
@@ -136,7 +138,7 @@ export class Connection {
     this.#state = { at: 'admitted', hello, member }
     clearTimeout(this.#deadline)
     this.#deadline = this.#after(limits.signalingSilence, 'the peer was silent for too long')
-    this.#send({ type: 'admitted', stunPort })
+    this.#send({ type: 'admitted', proof, stunPort })
     log.info(this.#who(), 'admitted a peer')
   }
 

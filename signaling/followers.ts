@@ -2,18 +2,20 @@
 import { NearportError } from '../shared/errors.ts'
 import type { Limits } from '../shared/limits.ts'
 import type { PeerChange } from '../shared/messages.ts'
+import { type PeerRef, peerKey } from '../shared/peer-key.ts'
 import type { Member } from './member.ts'
 import type { Names } from './names.ts'
 import { parts } from './parts.ts'
 
 export class Followers {
   readonly #names: Names
+  /** By peerKey. */
   readonly #peers: ReadonlyMap<string, Member>
   readonly #limits: Limits
   readonly #followers = new Set<Member>()
-  /** What is to be told: names, and peers with their identity. */
+  /** What is to be told: names, and peers by their key. */
   readonly #changedNames = new Set<string>()
-  readonly #changedPeers = new Map<string, string>()
+  readonly #changedPeers = new Map<string, PeerRef>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(names: Names, peers: ReadonlyMap<string, Member>, limits: Limits) {
@@ -46,9 +48,9 @@ export class Followers {
     this.#tellSoon()
   }
 
-  peerChanged({ peer, identity }: Member): void {
+  peerChanged({ peer, identity }: PeerRef): void {
     if (this.#followers.size === 0) return
-    this.#changedPeers.set(peer, identity)
+    this.#changedPeers.set(peerKey({ peer, identity }), { peer, identity })
     this.#tellSoon()
   }
 
@@ -63,7 +65,7 @@ export class Followers {
   #tell(): void {
     this.#timer = undefined
     const names = [...this.#changedNames].map((name) => this.#names.share(name))
-    const changed = [...this.#changedPeers].map(([peer, identity]) => this.#peer(peer, identity))
+    const changed = [...this.#changedPeers].map(([key, peer]) => ({ ...peer, connected: this.#peers.has(key) }))
     this.#changedNames.clear()
     this.#changedPeers.clear()
     for (const shares of parts(names)) this.#send({ shares, peers: [] })
@@ -77,9 +79,5 @@ export class Followers {
 
   *#all(): Generator<PeerChange> {
     for (const { peer, identity } of this.#peers.values()) yield { peer, identity, connected: true }
-  }
-
-  #peer(peer: string, identity: string): PeerChange {
-    return { peer, identity, connected: this.#peers.has(peer) }
   }
 }

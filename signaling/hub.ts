@@ -3,6 +3,7 @@ import { asNearportError, NearportError } from '../shared/errors.ts'
 import type { Limits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
 import type { ClientMessage } from '../shared/messages.ts'
+import { peerKey } from '../shared/peer-key.ts'
 import { Followers } from './followers.ts'
 import type { Member } from './member.ts'
 import { Names } from './names.ts'
@@ -16,6 +17,7 @@ export type MemberMessage = Exclude<ClientMessage, { type: 'hello' | 'admit' }>
 type RequestMessage = Extract<MemberMessage, { request: number }>
 
 export class Hub {
+  /** By peerKey. */
   readonly #members = new Map<string, Member>()
   /** Members a list is being sent to. */
   readonly #listing = new WeakSet<Member>()
@@ -29,7 +31,7 @@ export class Hub {
   constructor(store: Store, limits: Limits, log: Log) {
     this.#reservations = new Reservations(store, limits)
     this.#names = new Names(this.#reservations, limits)
-    this.#sessions = new Sessions((peer) => this.#members.get(peer), limits, log)
+    this.#sessions = new Sessions((to) => this.#members.get(peerKey(to)), limits, log)
     this.#followers = new Followers(this.#names, this.#members, limits)
     this.#names.onchange = (name) => this.#followers.nameChanged(name)
     this.#limits = limits
@@ -48,22 +50,19 @@ export class Hub {
     return this.#sessions.size
   }
 
-  /** Throws `admission-refused` when another identity holds the peer id, `too-many-connections` at the limit. */
+  /** Throws `too-many-connections` at the limit. */
   join(member: Member): void {
-    const older = this.#members.get(member.peer)
-    if (older !== undefined && older.identity !== member.identity) {
-      throw new NearportError('admission-refused', 'this peer id is in use by another environment')
-    }
+    const older = this.#members.get(peerKey(member))
     if (older === undefined && this.#members.size >= this.#limits.signalingConnections) {
       throw new NearportError('too-many-connections', `this server holds ${this.#limits.signalingConnections} peers`)
     }
     older?.cutOff(new NearportError('displaced', 'this peer has connected anew'))
-    this.#members.set(member.peer, member)
+    this.#members.set(peerKey(member), member)
     this.#followers.peerChanged(member)
   }
 
   leave(member: Member): void {
-    this.#members.delete(member.peer)
+    this.#members.delete(peerKey(member))
     this.#followers.leave(member)
     this.#followers.peerChanged(member)
     this.#sessions.leave(member)

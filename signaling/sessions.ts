@@ -3,6 +3,7 @@ import type { ErrorCode } from '../shared/errors.ts'
 import type { Limits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
 import type { ClientMessage } from '../shared/messages.ts'
+import { type PeerRef, peerKey } from '../shared/peer-key.ts'
 import type { Member } from './member.ts'
 
 type Signal = Extract<ClientMessage, { type: 'signal' }>
@@ -15,14 +16,14 @@ interface Session {
 }
 
 export class Sessions {
-  readonly #find: (peer: string) => Member | undefined
+  readonly #find: (to: PeerRef) => Member | undefined
   readonly #limits: Limits
   readonly #log: Log
   readonly #sessions = new Map<string, Session>()
   readonly #sessionsOf = new Map<Member, Set<Session>>()
   readonly #sweeper: NodeJS.Timeout
 
-  constructor(find: (peer: string) => Member | undefined, limits: Limits, log: Log) {
+  constructor(find: (to: PeerRef) => Member | undefined, limits: Limits, log: Log) {
     this.#find = find
     this.#limits = limits
     this.#log = log
@@ -34,11 +35,12 @@ export class Sessions {
     return this.#sessions.size
   }
 
-  signal(from: Member, { session: id, to, box }: Signal): void {
+  signal(from: Member, { session: id, to: peer, owner: identity, box }: Signal): void {
+    const to = { peer, identity }
     const session = this.#sessions.get(id) ?? this.#open(from, id, to)
     if (session === null) return
     const other = otherMember(session, from)
-    if (other?.peer !== to) {
+    if (other === null || peerKey(other) !== peerKey(to)) {
       this.#log.warn({ peer: from.peer, session: id }, 'a peer used a session that is not of these two peers')
       // A stranger to the session learns nothing of it; a member that mixes up its sessions loses this one.
       if (other === null) from.send({ type: 'ended', session: id, code: 'peer-gone' })
@@ -67,7 +69,7 @@ export class Sessions {
     clearInterval(this.#sweeper)
   }
 
-  #open(from: Member, id: string, to: string): Session | null {
+  #open(from: Member, id: string, to: PeerRef): Session | null {
     const other = this.#find(to)
     const refusal = this.#refusal(from, other)
     if (other === undefined || refusal !== null) {

@@ -2,7 +2,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { nanoid } from 'nanoid'
 import { Access } from '../shared/access.ts'
-import { Sealer } from '../shared/crypto.ts'
 import type { Engine } from '../shared/engine.ts'
 import { NearportError } from '../shared/errors.ts'
 import type { PeerNode } from '../shared/node.ts'
@@ -26,10 +25,9 @@ afterAll(async () => {
 async function node(server: TestSignaling, engine: Engine): Promise<PeerNode> {
   const [peer, identity] = [nanoid(), await newIdentity()]
   const signaling = await server.newClient(identity, { peer })
-  const sealer = await Sealer.from(server.networkKey)
   await signaling.start()
   const { networkKey } = server
-  return { peer, identity, networkKey, sealer, engine, signaling, grace: 0, predecessors: [], log: silentLog }
+  return { peer, identity, networkKey, engine, signaling, grace: 0, predecessors: [], log: silentLog }
 }
 
 /** What takes every stream and keeps it, with a health that a test sets. */
@@ -89,7 +87,7 @@ describe.each(engines.map((engine) => [engine.name, engine] as const))('%s', (_,
     const stream = await access.open('pc1')
     stream.write(new Uint8Array(1000))
     await until(() => seen.now?.names.get('pc1')?.streams === 1)
-    const link = () => seen.now?.links.get(accessNode.peer)
+    const link = () => seen.now?.links.get(`${accessNode.peer} ${accessNode.identity.publicKey}`)
     await until(() => link()?.streams === 1 && (link()?.bytes ?? 0) > 1000 && link()?.roundTripMs !== null)
     expect(link()).toMatchObject({ identity: accessNode.identity.publicKey, path: expect.stringMatching(/host|prflx/) })
     // The status goes on without the server.

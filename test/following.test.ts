@@ -3,10 +3,13 @@ import { afterEach, expect, test } from '@jest/globals'
 import { deferred } from '../shared/deferred.ts'
 import { Following } from '../shared/following.ts'
 import { LIMITS } from '../shared/limits.ts'
+import { peerKey } from '../shared/peer-key.ts'
 import type { SignalingClient } from '../shared/signaling-client.ts'
-import { closeTestSignaling, newIdentity, startTestSignaling } from './support/signaling.ts'
+import { closeTestSignaling, newIdentity, type RawPeer, startTestSignaling } from './support/signaling.ts'
 
 afterEach(closeTestSignaling)
+
+const keyOf = ({ peer, identity }: RawPeer) => peerKey({ peer, identity: identity.publicKey })
 
 /** Follows, and waits for what is to come. */
 function following(client: SignalingClient) {
@@ -23,7 +26,7 @@ function following(client: SignalingClient) {
       while (!fits(state)) await news.promise
     },
     share: (name: string) => state.shares.get(name),
-    peerIds: () => [...state.peers.keys()].sort(),
+    peerKeys: () => [...state.peers.keys()].sort(),
   }
 }
 
@@ -40,15 +43,19 @@ test('all names and peers, at once and as they change', async () => {
   const who = { owner: owner.publicKey }
   expect(followed.share('pc1')).toEqual({ name: 'pc1', ...who, reserved: true, peer: null })
   expect(followed.share('tmp')).toEqual({ name: 'tmp', ...who, reserved: false, peer: early.peer })
-  expect(followed.peerIds()).toHaveLength(2)
-  expect(followed.state.peers.get(early.peer)).toEqual({ peer: early.peer, identity: owner.publicKey, connected: true })
+  expect(followed.peerKeys()).toHaveLength(2)
+  expect(followed.state.peers.get(keyOf(early))).toEqual({
+    peer: early.peer,
+    identity: owner.publicKey,
+    connected: true,
+  })
 
   const late = await newPeer(owner)
   await late.ask({ type: 'claim', name: 'pc1', ephemeral: false })
   await late.ask({ type: 'claim', name: 'tmp', ephemeral: true })
   await followed.until(({ shares }) => shares.get('tmp')?.peer === late.peer)
   expect(followed.share('pc1')?.peer).toBe(late.peer)
-  expect(followed.state.peers.has(late.peer)).toBe(true)
+  expect(followed.state.peers.has(keyOf(late))).toBe(true)
   // What is served already is reserved, too.
   await late.ask({ type: 'unclaim', name: 'pc1' })
   await late.ask({ type: 'reserve', name: 'tmp', mode: 'tcpTunnel' })
@@ -56,7 +63,7 @@ test('all names and peers, at once and as they change', async () => {
   await late.ask({ type: 'release', name: 'pc1' })
   await followed.until(({ shares }) => !shares.has('pc1'))
   late.socket.terminate()
-  await followed.until(({ peers }) => !peers.has(late.peer))
+  await followed.until(({ peers }) => !peers.has(keyOf(late)))
   expect(followed.share('tmp')).toEqual({ name: 'tmp', ...who, reserved: true, peer: null })
 })
 
@@ -73,7 +80,7 @@ test('after a restart of the server, from what it knows then', async () => {
   // What was known stays until the server has told all there is.
   await followed.until(({ shares }) => shares.size < 2)
   expect([...followed.state.shares.keys()]).toEqual(['pc1'])
-  expect(followed.peerIds()).toHaveLength(1)
+  expect(followed.peerKeys()).toHaveLength(1)
 })
 
 test('asked for without a connection, once there is one', async () => {

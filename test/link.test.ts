@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { nanoid } from 'nanoid'
 import { fromBase64Url, toBase64Url } from '../shared/bytes.ts'
 import { encodeControl } from '../shared/control.ts'
+import { Sealer } from '../shared/crypto.ts'
 import type { Engine } from '../shared/engine.ts'
 import { NearportError } from '../shared/errors.ts'
 import type { Link } from '../shared/link.ts'
@@ -34,6 +35,8 @@ afterEach(async () => {
 afterAll(async () => {
   for (const engine of engines) await engine.close()
 })
+
+const known = ({ peer, identity }: Member) => ({ peer, identity: identity.publicKey })
 
 type Change = Partial<Parameters<typeof linkPair>[0]>
 
@@ -168,7 +171,7 @@ describe.each(names)('a malicious signaling server (%s)', (_name, engine) => {
   test('that lies about who the other side is gets nothing', async () => {
     const liar = await newMember()
     const remote = { peer: share.peer, identity: liar.identity.publicKey }
-    expect((await refused(pair(engine, { change: { access: { remote } } }))).code).toBe('proof-refused')
+    expect((await refused(pair(engine, { change: { access: { remote } } }))).code).toBe('signal-refused')
   })
 
   // werift makes one certificate a process, so that a Mallory in this process needs the native engine to have her own.
@@ -185,19 +188,20 @@ describe.each(names)('a malicious signaling server (%s)', (_name, engine) => {
         up: (box) => near.receiveSignal(box),
         down: (box) => far.receiveSignal(box),
       })
-      const common = { session, engine: mallory ?? engine, sealer: network.sealer, stunUrl: null }
+      const sealer = Sealer.forSession(network.key, session)
+      const common = { session, engine: mallory ?? engine, sealer, stunUrl: null }
       near = new Negotiation({
         ...common,
         initiator: false,
-        self: share.peer,
-        remote: access.peer,
+        self: known(share),
+        remote: known(access),
         sendSignal: (box) => links.access.receiveSignal(box),
       })
       far = new Negotiation({
         ...common,
         initiator: true,
-        self: access.peer,
-        remote: share.peer,
+        self: known(access),
+        remote: known(share),
         sendSignal: (box) => links.share.receiveSignal(box),
       })
       negotiations.push(near, far)
@@ -226,13 +230,15 @@ describe.each(names)('a malicious signaling server (%s)', (_name, engine) => {
 
 describe.each(names)('a peer (%s)', (_name, engine) => {
   test('with another network key cannot open what is sealed', async () => {
-    const other = await newNetwork()
-    const links = pair(engine, { change: { share: { networkKey: other.key, sealer: other.sealer } } })
+    const { key: networkKey } = newNetwork()
+    const session = nanoid()
+    const sealer = Sealer.forSession(networkKey, session)
+    const links = pair(engine, { session, change: { share: { networkKey, sealer } } })
     expect((await refused(links)).code).toBe('signal-refused')
   })
 
   test('with another network key is refused at the proof even if it could open what is sealed', async () => {
-    const other = await newNetwork()
+    const other = newNetwork()
     expect((await refused(pair(engine, { change: { share: { networkKey: other.key } } }))).code).toBe('proof-refused')
     expect((await refused(pair(engine, { change: { access: { networkKey: other.key } } }))).code).toBe('proof-refused')
   })
@@ -261,10 +267,10 @@ describe.each(names)('a peer (%s)', (_name, engine) => {
     const rude = new Negotiation({
       initiator: false,
       session,
-      self: share.peer,
-      remote: access.peer,
+      self: known(share),
+      remote: known(access),
       engine,
-      sealer: network.sealer,
+      sealer: Sealer.forSession(network.key, session),
       stunUrl: null,
       sendSignal: (box) => links.access.receiveSignal(box),
     })

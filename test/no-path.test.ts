@@ -4,7 +4,7 @@ import { afterAll, afterEach, describe, expect, test } from '@jest/globals'
 import { nanoid } from 'nanoid'
 import { loadEngine } from '../peer/engines/index.ts'
 import { fromBase64Url, toBase64Url } from '../shared/bytes.ts'
-import { signalContext } from '../shared/crypto.ts'
+import { randomBytes, Sealer, signalContext } from '../shared/crypto.ts'
 import { deferred } from '../shared/deferred.ts'
 import type { Engine } from '../shared/engine.ts'
 import { NearportError } from '../shared/errors.ts'
@@ -13,7 +13,6 @@ import { Negotiation, type NegotiationOptions } from '../shared/negotiation.ts'
 import { newNetwork, silentLog } from './support/links.ts'
 
 const werift = await loadEngine('werift', silentLog)
-const { sealer } = await newNetwork()
 
 /** An engine that never hears of the other side's addresses: no path, whatever the network. */
 const pathless: Engine = {
@@ -42,9 +41,12 @@ interface Side {
   readonly said: Record<string, unknown>[]
 }
 
+const newRef = () => ({ peer: nanoid(), identity: toBase64Url(randomBytes(32)) })
+
 function pair(accessNat: Nat, shareNat: Nat, change: Change = (signal) => signal): { access: Side; share: Side } {
   const session = nanoid()
-  const ids = [nanoid(), nanoid()] as const
+  const sealer = Sealer.forSession(newNetwork().key, session)
+  const ids = [newRef(), newRef()] as const
   const said: [Side['said'], Side['said']] = [[], []]
   const sides: [Negotiation | null, Negotiation | null] = [null, null]
   const make = (own: 0 | 1, nat: Nat): Side => {
@@ -54,11 +56,11 @@ function pair(accessNat: Nat, shareNat: Nat, change: Change = (signal) => signal
     let count = 0
     const carry = async (box: string) => {
       const context = signalContext(session, self, remote, count++)
-      const plain = await sealer.open(fromBase64Url(box) ?? new Uint8Array(), context)
+      const plain = await (await sealer).open(fromBase64Url(box) ?? new Uint8Array(), context)
       const signal = JSON.parse(Buffer.from(plain ?? []).toString())
       said[own].push(signal)
       const changed = Buffer.from(JSON.stringify(change(signal)))
-      sides[other]?.receiveSignal(toBase64Url(await sealer.seal(new Uint8Array(changed), context)))
+      sides[other]?.receiveSignal(toBase64Url(await (await sealer).seal(new Uint8Array(changed), context)))
     }
     const negotiation = new Negotiation({
       initiator: own === 0,

@@ -16,19 +16,16 @@ import { closeTestSignaling, type RawPeer, startTestSignaling } from './support/
 const NOW = 1_764_000_000_000
 const up: Health = { state: 'up', code: null, sinceMs: 5000 }
 const down: Health = { state: 'down', code: 'target-unreachable', sinceMs: 1 }
-const peer = nanoid()
-let sealer: Sealer
-
-beforeAll(async () => {
-  sealer = await Sealer.from(randomBytes(32))
-})
+const newRef = () => ({ peer: nanoid(), identity: toBase64Url(randomBytes(32)) })
+const peer = newRef()
+const networkKey = randomBytes(32)
 
 describe('a sealed health', () => {
   test('opens as what it was, with its age', async () => {
-    const box = await sealHealth(sealer, 'pc1', peer, up, NOW)
+    const box = await sealHealth(networkKey, 'pc1', peer, up, NOW)
     const opened = { state: 'up', code: null, since: NOW - 5000, age: 3000 }
-    expect(await openHealth(sealer, 'pc1', peer, box, NOW + 3000)).toEqual(opened)
-    expect(await openHealth(sealer, 'pc1', peer, await sealHealth(sealer, 'pc1', peer, down))).toMatchObject({
+    expect(await openHealth(networkKey, 'pc1', peer, box, NOW + 3000)).toEqual(opened)
+    expect(await openHealth(networkKey, 'pc1', peer, await sealHealth(networkKey, 'pc1', peer, down))).toMatchObject({
       state: 'down',
       code: 'target-unreachable',
     })
@@ -36,7 +33,7 @@ describe('a sealed health', () => {
 
   test('says nothing by its length, and never looks the same twice', async () => {
     const states: Health[] = [up, up, down, { state: 'unknown', code: null, sinceMs: 2 ** 40 }]
-    const boxes = await Promise.all(states.map((health) => sealHealth(sealer, 'pc1', peer, health)))
+    const boxes = await Promise.all(states.map((health) => sealHealth(networkKey, 'pc1', peer, health)))
     expect(new Set(boxes.map((box) => fromBase64Url(box)?.length))).toEqual(new Set([LIMITS.healthBytes + SEAL_BYTES]))
     expect(new Set(boxes).size).toBe(4)
   })
@@ -44,24 +41,27 @@ describe('a sealed health', () => {
 
 describe('a malicious server', () => {
   test('cannot pass off what is not of this name and process as its health', async () => {
-    const box = await sealHealth(sealer, 'pc1', peer, up, NOW)
+    const box = await sealHealth(networkKey, 'pc1', peer, up, NOW)
     const bytes = fromBase64Url(box) ?? new Uint8Array()
     const altered = bytes.map((byte, at) => (at === 20 ? byte ^ 1 : byte))
-    const stranger = await Sealer.from(randomBytes(32))
+    const stranger = randomBytes(32)
     const unreadable = { state: 'unreadable' }
-    expect(await openHealth(sealer, 'pc2', peer, box, NOW)).toEqual(unreadable)
-    expect(await openHealth(sealer, 'pc1', nanoid(), box, NOW)).toEqual(unreadable)
-    expect(await openHealth(sealer, 'pc1', peer, toBase64Url(altered), NOW)).toEqual(unreadable)
+    expect(await openHealth(networkKey, 'pc2', peer, box, NOW)).toEqual(unreadable)
+    expect(await openHealth(networkKey, 'pc1', newRef(), box, NOW)).toEqual(unreadable)
+    for (const part of [{ peer: nanoid() }, { identity: newRef().identity }]) {
+      expect(await openHealth(networkKey, 'pc1', { ...peer, ...part }, box, NOW)).toEqual(unreadable)
+    }
+    expect(await openHealth(networkKey, 'pc1', peer, toBase64Url(altered), NOW)).toEqual(unreadable)
     expect(await openHealth(stranger, 'pc1', peer, box, NOW)).toEqual(unreadable)
-    expect(await openHealth(sealer, 'pc1', peer, await sealHealth(stranger, 'pc1', peer, up, NOW), NOW)).toEqual(
+    expect(await openHealth(networkKey, 'pc1', peer, await sealHealth(stranger, 'pc1', peer, up, NOW), NOW)).toEqual(
       unreadable,
     )
-    expect(await openHealth(sealer, 'pc1', peer, '!', NOW)).toEqual(unreadable)
+    expect(await openHealth(networkKey, 'pc1', peer, '!', NOW)).toEqual(unreadable)
   })
 
   test('can repeat an old one, which says its age instead of a health', async () => {
-    const box = await sealHealth(sealer, 'pc1', peer, up, NOW)
-    const seen = (ms: number) => openHealth(sealer, 'pc1', peer, box, NOW + ms)
+    const box = await sealHealth(networkKey, 'pc1', peer, up, NOW)
+    const seen = (ms: number) => openHealth(networkKey, 'pc1', peer, box, NOW + ms)
     expect(await seen(LIMITS.healthStale)).toMatchObject({ state: 'up' })
     expect(await seen(LIMITS.healthStale + 1)).toEqual({ state: 'stale', age: LIMITS.healthStale + 1 })
     expect(await seen(-LIMITS.healthStale - 1)).toEqual({ state: 'stale', age: -LIMITS.healthStale - 1 })
@@ -73,8 +73,9 @@ describe('a malicious server', () => {
     ['a reason where it is up', `{"state":"up","code":"target-refused","since":1,"at":${NOW}}`],
     ['a time that is none', `{"state":"up","code":null,"since":9e15,"at":${NOW}}`],
   ])('with a member who seals %s gets nothing', async (_, text) => {
+    const sealer = await Sealer.forHealth(networkKey, 'pc1')
     const box = toBase64Url(await sealer.seal(utf8(text), healthContext('pc1', peer)))
-    expect(await openHealth(sealer, 'pc1', peer, box, NOW)).toEqual({ state: 'unreadable' })
+    expect(await openHealth(networkKey, 'pc1', peer, box, NOW)).toEqual({ state: 'unreadable' })
   })
 })
 
@@ -99,6 +100,8 @@ test('in the words of overview', () => {
   ])
 })
 
+const refOf = ({ peer, identity }: RawPeer) => ({ peer, identity: identity.publicKey })
+
 describe('the server', () => {
   afterEach(closeTestSignaling)
 
@@ -114,7 +117,9 @@ describe('the server', () => {
     const { newPeer } = await startTestSignaling()
     const [owner, other] = [await newPeer(), await newPeer()]
     await owner.ask({ type: 'reserve', name: 'pc1', mode: 'tcpTunnel' })
-    const [first, second, third] = await Promise.all([1, 2, 3].map(() => sealHealth(sealer, 'pc1', owner.peer, up)))
+    const [first, second, third] = await Promise.all(
+      [1, 2, 3].map(() => sealHealth(networkKey, 'pc1', refOf(owner), up)),
+    )
     if (first === undefined || second === undefined || third === undefined) throw new Error('not sealed')
     owner.send({ type: 'health', name: 'pc1', box: first })
     expect(await listed(owner)).toEqual({ pc1: [null, null] })
@@ -148,7 +153,7 @@ describe('the server', () => {
   test('lists a hundred names with health in messages of the size that messages may have', async () => {
     const { newPeer } = await startTestSignaling()
     const owner = await newPeer()
-    const box = await sealHealth(sealer, 'pc1', owner.peer, up)
+    const box = await sealHealth(networkKey, 'pc1', refOf(owner), up)
     for (let n = 100; n < 200; n++) {
       const name = `${'a'.repeat(60)}${n}`
       await owner.ask({ type: 'claim', name, ephemeral: true })
@@ -168,12 +173,15 @@ test('is told when it changes, at most once a second, again each minute, and aft
   const told: [string, string][] = []
   const onreconnect = new Set<() => void>()
   const signaling = { onreconnect, health: (...one: [string, string]) => void told.push(one) }
-  const node = { peer, sealer, signaling, log: silentLog } as unknown as PeerNode
+  const self = { peer: peer.peer, identity: { publicKey: peer.identity } }
+  const node = { ...self, networkKey, signaling, log: silentLog } as unknown as PeerNode
   const health = new Map<string, Health>([['pc1', up]])
   const reports = new HealthReports(node, () => health)
   const states = async (count: number) => {
     while (told.length < count) await turn()
-    const opened = told.splice(0).map(async ([name, box]) => [name, (await openHealth(sealer, name, peer, box)).state])
+    const opened = told
+      .splice(0)
+      .map(async ([name, box]) => [name, (await openHealth(networkKey, name, peer, box)).state])
     return Promise.all(opened)
   }
   try {

@@ -4,18 +4,19 @@ import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { nanoid } from 'nanoid'
-import { type WebSocket, WebSocketServer } from 'ws'
 import { SignalingSocket } from '../peer/signaling-socket.ts'
 import { toBase64Url } from '../shared/bytes.ts'
 import { randomBytes } from '../shared/crypto.ts'
 import { deferred } from '../shared/deferred.ts'
 import { Following } from '../shared/following.ts'
 import { LIMITS } from '../shared/limits.ts'
+import { admitting, closeFakeServers } from './support/fake-signaling.ts'
 import { closeTestSignaling, collectingLog, RawPeer, startTestSignaling } from './support/signaling.ts'
 
 const closing: (() => void)[] = []
 afterEach(async () => {
   await closeTestSignaling()
+  await closeFakeServers()
   for (const close of closing.splice(0)) close()
 })
 
@@ -38,26 +39,6 @@ async function rawServer(accepted: (socket: Socket, request: string) => void): P
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no address')
   return `ws://127.0.0.1:${address.port}/`
-}
-
-/** A server that admits everybody, and answers each request with `say`. */
-async function admitting(say: (request: number, socket: WebSocket) => void): Promise<string> {
-  const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
-  await new Promise((resolve) => server.once('listening', resolve))
-  server.on('connection', (socket) => {
-    closing.push(() => socket.terminate())
-    socket.on('message', (data) => {
-      const message = JSON.parse(String(data))
-      if (message.type === 'hello')
-        socket.send(JSON.stringify({ type: 'challenge', nonce: toBase64Url(randomBytes(32)) }))
-      else if (message.type === 'admit') socket.send(JSON.stringify({ type: 'admitted', stunPort: null }))
-      else if (message.request !== undefined) say(message.request, socket)
-    })
-  })
-  closing.push(() => server.close())
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('no address')
-  return `http://127.0.0.1:${address.port}/`
 }
 
 describe('the socket of a process', () => {
@@ -98,8 +79,8 @@ describe('a peer leaves a server', () => {
         JSON.stringify({ type: 'shares', request, shares: Array.from({ length: 51 }, () => listed('pc1')) }),
     ],
   ])('that sends %s', async (_what, message) => {
-    const url = await admitting((request, socket) => socket.send(message(request)))
-    const { newClient } = await startTestSignaling()
+    const { newClient, networkKey } = await startTestSignaling()
+    const url = await admitting(networkKey, ({ request }, socket) => request && socket.send(message(request)))
     const log = collectingLog()
     const client = await newClient(undefined, { url, log })
     await client.start()
@@ -108,10 +89,10 @@ describe('a peer leaves a server', () => {
   })
 
   test('that sends a list without an end', async () => {
-    const url = await admitting((request, socket) => {
+    const { newClient, networkKey } = await startTestSignaling()
+    const url = await admitting(networkKey, ({ request }, socket) => {
       for (let i = 0; i < 3; i++) socket.send(JSON.stringify({ type: 'shares', request, shares: [listed('pc1')] }))
     })
-    const { newClient } = await startTestSignaling()
     const client = await newClient(undefined, { url, limits: { listedEntries: 2 } })
     await client.start()
     await expect(client.list()).rejects.toMatchObject({
@@ -120,12 +101,12 @@ describe('a peer leaves a server', () => {
   })
 
   test('that tells of names without an end', async () => {
-    const url = await admitting((_request, socket) => {
+    const { newClient, networkKey } = await startTestSignaling()
+    const url = await admitting(networkKey, (_message, socket) => {
       for (const name of ['pc1', 'pc2', 'pc3']) {
         socket.send(JSON.stringify({ type: 'changes', shares: [share(name)], peers: [] }))
       }
     })
-    const { newClient } = await startTestSignaling()
     const log = collectingLog()
     const client = await newClient(undefined, { url, log })
     await client.start()
@@ -143,7 +124,7 @@ test('the longest signal of a member does not cut off who gets it', async () => 
   const sender = await newPeer()
   const receiver = await RawPeer.connect(url, sender.identity, nanoid(), SignalingSocket)
   await receiver.admit(networkKey)
-  const signal = { type: 'signal', session: nanoid(), to: receiver.peer } as const
+  const signal = { type: 'signal', session: nanoid(), to: receiver.peer, owner: receiver.identity.publicKey } as const
   sender.send({ ...signal, box: 'A'.repeat(LIMITS.signalBoxChars) })
   expect((await receiver.next('signal')).box).toHaveLength(LIMITS.signalBoxChars)
   await receiver.settled()

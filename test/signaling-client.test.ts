@@ -2,19 +2,17 @@ import { createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { nanoid } from 'nanoid'
-import { type WebSocket as Socket, WebSocketServer } from 'ws'
-import { toBase64Url } from '../shared/bytes.ts'
 import { randomBytes } from '../shared/crypto.ts'
 import { deferred } from '../shared/deferred.ts'
 import type { NearportError } from '../shared/errors.ts'
 import type { Presence } from '../shared/messages.ts'
 import type { SignalingClient } from '../shared/signaling-client.ts'
+import { admitting, closeFakeServers, fakeServer } from './support/fake-signaling.ts'
 import { closeTestSignaling, collectingLog, newIdentity, startTestSignaling } from './support/signaling.ts'
 
-const closing: (() => Promise<void>)[] = []
 afterEach(async () => {
   await closeTestSignaling()
-  for (const close of closing.splice(0)) await close()
+  await closeFakeServers()
 })
 
 /** Presences in the order they come; each can be waited for. */
@@ -43,33 +41,6 @@ const state = (client: SignalingClient, wanted: boolean): Promise<void> =>
     client.onstate = (connected) => {
       if (connected === wanted) resolve()
     }
-  })
-
-/** A server that is none of ours: `say` decides what it answers to each message. */
-async function fakeServer(say: (text: string, socket: Socket) => void): Promise<string> {
-  const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
-  await new Promise((resolve) => server.once('listening', resolve))
-  server.on('connection', (socket) => socket.on('message', (data) => say(data.toString(), socket)))
-  closing.push(
-    () =>
-      new Promise((resolve) => {
-        for (const client of server.clients) client.terminate()
-        server.close(() => resolve())
-      }),
-  )
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('no address')
-  return `http://127.0.0.1:${address.port}/`
-}
-
-/** Admits everybody, then hands over what comes. */
-const admitting = (say: (message: { type: string; request: number }, socket: Socket) => void) =>
-  fakeServer((text, socket) => {
-    const message = JSON.parse(text)
-    if (message.type === 'hello')
-      socket.send(JSON.stringify({ type: 'challenge', nonce: toBase64Url(randomBytes(32)) }))
-    else if (message.type === 'admit') socket.send(JSON.stringify({ type: 'admitted', stunPort: null }))
-    else say(message, socket)
   })
 
 async function freePort(): Promise<number> {
@@ -161,11 +132,12 @@ describe('requests', () => {
   })
 
   test('time out, and throw without a connection', async () => {
-    const url = await admitting(() => undefined)
-    const { newClient } = await startTestSignaling()
-    const client = await newClient(undefined, { url, limits: { requestDeadline: 50 } })
+    const { newClient, networkKey } = await startTestSignaling()
+    const url = await admitting(networkKey, () => undefined)
+    const identity = await newIdentity()
+    const client = await newClient(identity, { url, limits: { requestDeadline: 50 } })
     await expect(client.list()).rejects.toMatchObject({ code: 'server-unreachable' })
-    expect(() => client.signal(nanoid(), nanoid(), 'AA')).toThrow(
+    expect(() => client.signal(nanoid(), { peer: nanoid(), identity: identity.publicKey }, 'AA')).toThrow(
       expect.objectContaining({ code: 'server-unreachable' }),
     )
     client.end(nanoid())
@@ -175,8 +147,8 @@ describe('requests', () => {
   })
 
   test('in flight when the connection is lost reject', async () => {
-    const url = await admitting((_message, socket) => socket.terminate())
-    const { newClient } = await startTestSignaling()
+    const { newClient, networkKey } = await startTestSignaling()
+    const url = await admitting(networkKey, (_message, socket) => socket.terminate())
     const client = await newClient(undefined, { url })
     await client.start()
     await expect(client.reserve('pc1')).rejects.toMatchObject({ code: 'server-unreachable' })
@@ -187,19 +159,19 @@ describe('sessions', () => {
   test('carry signals there and back, and end', async () => {
     const { newClient } = await startTestSignaling()
     const peers = [nanoid(), nanoid()] as const
-    const identity = await newIdentity()
-    const [a, b] = [await newClient(identity, { peer: peers[0] }), await newClient(undefined, { peer: peers[1] })]
+    const [identity, other] = [await newIdentity(), await newIdentity()]
+    const [a, b] = [await newClient(identity, { peer: peers[0] }), await newClient(other, { peer: peers[1] })]
     await Promise.all([a.start(), b.start()])
     const session = nanoid()
     const arrived = deferred<string>()
     const ended = deferred<string>()
     b.onsignal = ({ session, from, owner, box }) => {
       expect({ from, owner, box }).toEqual({ from: peers[0], owner: identity.publicKey, box: 'AAAA' })
-      b.signal(session, from, 'BBBB')
+      b.signal(session, { peer: from, identity: owner }, 'BBBB')
     }
     a.onsignal = ({ box }) => arrived.resolve(box)
     b.onended = ({ session, code }) => ended.resolve(`${session} ${code}`)
-    a.signal(session, peers[1], 'AAAA')
+    a.signal(session, { peer: peers[1], identity: other.publicKey }, 'AAAA')
     expect(await arrived.promise).toBe('BBBB')
     a.end(session)
     expect(await ended.promise).toBe(`${session} peer-gone`)
@@ -287,8 +259,8 @@ describe('a server that misbehaves', () => {
     ['an unknown field', '{"type":"pong","x":1}'],
     ['a second admission', '{"type":"admitted","stunPort":null}'],
   ])('is left: %s', async (_what, text) => {
-    const url = await admitting((_message, socket) => socket.send(text))
-    const { newClient } = await startTestSignaling()
+    const { newClient, networkKey } = await startTestSignaling()
+    const url = await admitting(networkKey, (_message, socket) => socket.send(text))
     const log = collectingLog()
     const client = await newClient(undefined, { url, log })
     await client.start()
@@ -297,8 +269,8 @@ describe('a server that misbehaves', () => {
   })
 
   test('is left when it falls silent', async () => {
-    const url = await admitting(() => undefined)
-    const { newClient } = await startTestSignaling()
+    const { newClient, networkKey } = await startTestSignaling()
+    const url = await admitting(networkKey, () => undefined)
     const client = await newClient(undefined, { url, limits: { signalingSilence: 60, signalingPing: 20 } })
     const lost = state(client, false)
     await client.start()
@@ -306,10 +278,10 @@ describe('a server that misbehaves', () => {
   })
 
   test('cannot steer the terminal its words are shown on', async () => {
-    const url = await admitting(({ request }, socket) => {
+    const { newClient, networkKey } = await startTestSignaling()
+    const url = await admitting(networkKey, ({ request }, socket) => {
       socket.send(JSON.stringify({ type: 'refused', request, code: 'name-taken', message: '\u001b[2Jgone\r\n' }))
     })
-    const { newClient } = await startTestSignaling()
     const client = await newClient(undefined, { url })
     await client.start()
     await expect(client.reserve('pc1')).rejects.toMatchObject({ code: 'name-taken', message: ' [2Jgone  ' })

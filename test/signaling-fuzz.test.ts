@@ -7,7 +7,8 @@ import { NONCE_BYTES, randomBytes, SEAL_BYTES } from '../shared/crypto.ts'
 import { NearportError } from '../shared/errors.ts'
 import { LIMITS, withLimits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
-import { type ClientMessage, PROTOCOL_VERSION, parseClientMessage } from '../shared/messages.ts'
+import { type ClientMessage, parseClientMessage } from '../shared/messages.ts'
+import { SPOKEN } from '../shared/versions.ts'
 import { Connection } from '../signaling/connection.ts'
 import { Hub } from '../signaling/hub.ts'
 import { Store } from '../signaling/store.ts'
@@ -21,16 +22,24 @@ const DEADLINE = 300_000
 const id = fc.constantFrom(nanoid(), nanoid(), nanoid())
 const name = fc.constantFrom('pc1', 'pc2', 'till-3')
 const request = fc.integer({ min: 1, max: 1000 })
-const bytes = (length: number) => fc.constant(toBase64Url(randomBytes(length)))
+const anyBytes = (length: number) => toBase64Url(randomBytes(length))
+const bytes = (length: number) => fc.constant(anyBytes(length))
 
 const valid: fc.Arbitrary<ClientMessage> = fc.oneof(
-  fc.record({ type: fc.constant('hello'), version: fc.constant(PROTOCOL_VERSION), peer: id, identity: bytes(32) }),
+  fc.constantFrom({ type: 'hello', ...SPOKEN, peer: nanoid(), identity: anyBytes(32), nonce: anyBytes(32) }),
+  fc.record({ type: fc.constant('hello'), version: fc.constant(2), peer: id, identity: bytes(32) }),
   fc.record({ type: fc.constant('admit'), proof: bytes(32), signature: bytes(64) }),
   fc.record({ type: fc.constant('reserve'), request, name, mode: fc.constant('tcpTunnel') }),
   fc.record({ type: fc.constant('claim'), request, name, ephemeral: fc.boolean() }),
   fc.record({ type: fc.constantFrom('release', 'unclaim', 'watch', 'unwatch'), request, name }),
   fc.record({ type: fc.constant('list'), request }),
-  fc.record({ type: fc.constant('signal'), session: id, to: id, box: fc.base64String({ minLength: 1 }) }),
+  fc.record({
+    type: fc.constant('signal'),
+    session: id,
+    to: id,
+    owner: bytes(32),
+    box: fc.base64String({ minLength: 1 }),
+  }),
   fc.record({ type: fc.constant('end'), session: id }),
   fc.record({ type: fc.constant('health'), name, box: bytes(LIMITS.healthBytes + SEAL_BYTES) }),
   fc.constant({ type: 'ping' }),
@@ -122,7 +131,7 @@ describe('an admitted connection', () => {
   }
   const unlimited = withLimits({ signalingBurst: 1e9, signalingMessagesPerSecond: 1e9, sessionsPerConnection: 5 })
   // Admission has its own tests, and its cryptography would take most of the time here.
-  const admission = { newNonce: () => randomBytes(NONCE_BYTES), accepts: () => true }
+  const admission = { newNonce: () => randomBytes(NONCE_BYTES), answer: () => toBase64Url(randomBytes(32)) }
   let store: Store
   let hub: Hub
 
@@ -161,9 +170,9 @@ describe('an admitted connection', () => {
       },
     })
     const say = (message: ClientMessage) => connection.receive(JSON.stringify(message))
-    say({ type: 'hello', version: PROTOCOL_VERSION, peer, identity: toBase64Url(randomBytes(32)) })
-    say({ type: 'admit', proof: toBase64Url(randomBytes(32)), signature: toBase64Url(randomBytes(64)) })
-    assert.equal(last, '{"type":"admitted","stunPort":null}')
+    say({ type: 'hello', ...SPOKEN, peer, identity: anyBytes(32), nonce: anyBytes(32) })
+    say({ type: 'admit', proof: anyBytes(32), signature: anyBytes(64) })
+    assert.match(last, /^{"type":"admitted","proof":"[^"]{43}","stunPort":null}$/)
     return { connection, peer, say, last: () => last, isOpen: () => isOpen }
   }
 

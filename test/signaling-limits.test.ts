@@ -93,7 +93,7 @@ describe('limits', () => {
     const session = nanoid()
     const big = 'A'.repeat(30_000)
     while (!sender.unread.some(({ type }) => type === 'ended')) {
-      sender.send({ type: 'signal', session, to: deaf.peer, box: big })
+      sender.send({ type: 'signal', session, to: deaf.peer, owner: deaf.identity.publicKey, box: big })
       await sender.settled()
     }
     expect(log.entries).toContainEqual({

@@ -55,15 +55,15 @@ describe('a board', () => {
   test('tells all at once, then what changes, each second at most, and stops with its last follower', () => {
     const { names, links, board, follower } = scene()
     names.set('pc1', status()).set('pc2', status())
-    const { peer, ...link } = view()
-    links.set(peer, { peer, ...link })
+    const { peer, identity, ...link } = view()
+    links.set(peer, { peer, identity, ...link })
     expect(jest.getTimerCount()).toBe(0)
     const one = follower()
     board.add(one)
     expect(one.told).toEqual([
       { type: 'status', name: 'pc1', status: status() },
       { type: 'status', name: 'pc2', status: status() },
-      { type: 'link', peer, link },
+      { type: 'link', peer, identity, link },
     ])
     one.told.length = 0
     for (const streams of [1, 2]) names.set('pc1', status({ streams }))
@@ -97,11 +97,11 @@ describe('a board', () => {
     links.clear()
     links.set(young.peer, young)
     jest.advanceTimersByTime(LIMITS.statusInterval)
-    const { peer, ...link } = young
+    const { peer, identity, ...link } = young
     expect(one.told).toEqual([
       { type: 'status', name: 'pc1', status: null },
-      { type: 'link', peer: old.peer, link: null },
-      { type: 'link', peer, link },
+      { type: 'link', peer: old.peer, identity, link: null },
+      { type: 'link', peer, identity, link },
     ])
     one.told.length = 0
     jest.advanceTimersByTime(LIMITS.statusInterval)
@@ -155,7 +155,7 @@ describe('the messages', () => {
         servedMs: most,
       },
     },
-    { type: 'link', peer: nanoid(), link: { identity, path: 'srflx', roundTripMs: most, streams: most, bytes: most } },
+    { type: 'link', peer: nanoid(), identity, link: { path: 'srflx', roundTripMs: most, streams: most, bytes: most } },
   ]
   const [first, second] = longest
 

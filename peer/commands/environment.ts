@@ -1,7 +1,6 @@
 /** enable, disable, overview: this environment and its network. */
 import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
-import { Sealer } from '../../shared/crypto.ts'
 import { NearportError } from '../../shared/errors.ts'
 import { parseInvite } from '../../shared/invite.ts'
 import { type OpenedHealth, openHealth } from '../../shared/sealed-health.ts'
@@ -55,7 +54,7 @@ async function disable(): Promise<void> {
 async function overview({ json }: { json?: true }, { log }: CommandContext): Promise<void> {
   const config = new Config()
   const [own, targets] = [(await config.identity()).publicKey, await config.shares()]
-  const sealer = await Sealer.from((await config.invite()).networkKey)
+  const { networkKey } = await config.invite()
   const listed = await withSignaling(config, log({ quiet: true }), (signaling) => signaling.list())
   const shares = await Promise.all(
     listed.map(async ({ name, online, reserved, mode, owner, peer, health }) => ({
@@ -65,7 +64,8 @@ async function overview({ json }: { json?: true }, { log }: CommandContext): Pro
       mode,
       own: owner === own,
       target: owner === own ? (targets.get(name)?.target ?? null) : null,
-      health: peer === null || health === null ? null : await openHealth(sealer, name, peer, health),
+      health:
+        peer === null || health === null ? null : await openHealth(networkKey, name, { peer, identity: owner }, health),
     })),
   )
   if (json) {

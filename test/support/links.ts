@@ -24,13 +24,9 @@ export async function availableEngines(): Promise<Engine[]> {
 
 export interface Network {
   readonly key: Bytes
-  readonly sealer: Sealer
 }
 
-export async function newNetwork(): Promise<Network> {
-  const key = randomBytes(32)
-  return { key, sealer: await Sealer.from(key) }
-}
+export const newNetwork = (): Network => ({ key: randomBytes(32) })
 
 export interface Member {
   readonly peer: string
@@ -73,7 +69,8 @@ const honest: Carry = (box, deliver) => deliver(box)
 
 export function linkPair(scene: Scene): { access: Link; share: Link; tunnels: Tunnels } {
   const { engine, network, access, share, session = nanoid(), up = honest, down = honest, change } = scene
-  const common = { session, networkKey: network.key, sealer: network.sealer, stunUrl: null, log: silentLog }
+  const sealer = Sealer.forSession(network.key, session)
+  const common = { session, networkKey: network.key, sealer, stunUrl: null, log: silentLog }
   const known = ({ peer, identity }: Member) => ({ peer, identity: identity.publicKey })
   const tunnels = scene.tunnels ?? newTunnels(scene.accept)
   const links: { access?: Link; share?: Link } = {}

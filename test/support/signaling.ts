@@ -4,18 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nanoid } from 'nanoid'
 import { WebSocket } from 'ws'
-import { fromBase64Url, toBase64Url } from '../../shared/bytes.ts'
-import {
-  admissionTranscript,
-  admissionVerifier,
-  type Bytes,
-  Identity,
-  MacKey,
-  randomBytes,
-} from '../../shared/crypto.ts'
+import { Applicant, type Application } from '../../shared/applicant.ts'
+import { type Bytes, Identity, randomBytes } from '../../shared/crypto.ts'
 import { socketUrl } from '../../shared/invite.ts'
 import type { Log } from '../../shared/log.ts'
-import { type ClientMessage, PROTOCOL_VERSION, parseServerMessage, type ServerMessage } from '../../shared/messages.ts'
+import { type ClientMessage, parseServerMessage, type ServerMessage } from '../../shared/messages.ts'
 import { SignalingClient, type SignalingClientOptions } from '../../shared/signaling-client.ts'
 import { type SignalingOptions, type SignalingServer, startSignaling } from '../../signaling/server.ts'
 
@@ -107,6 +100,9 @@ export class RawPeer {
   /** Resolves with the status of the close frame. */
   readonly closed: Promise<number>
   readonly #received: ServerMessage[] = []
+  /** Of admission, as they were sent. */
+  #hello = ''
+  #challenge = ''
   #waiting: (() => void)[] = []
   #isClosed = false
   #requests = 0
@@ -116,7 +112,9 @@ export class RawPeer {
     this.identity = identity
     this.peer = peer
     socket.on('message', (data) => {
-      this.#received.push(parseServerMessage(data.toString()))
+      const message = parseServerMessage(data.toString())
+      if (message.type === 'challenge') this.#challenge = data.toString()
+      this.#received.push(message)
       this.#wake()
     })
     this.closed = new Promise((resolve) => {
@@ -161,28 +159,27 @@ export class RawPeer {
     this.socket.send(JSON.stringify(message))
   }
 
-  hello(version: number = PROTOCOL_VERSION): void {
-    this.send({ type: 'hello', version, peer: this.peer, identity: this.identity.publicKey })
+  /** `change`: other fields than those of an honest peer. */
+  async hello(change: object = {}): Promise<void> {
+    const honest = (await Applicant.of(randomBytes(32), this.identity)).hello(this.peer)
+    this.#hello = JSON.stringify({ ...JSON.parse(honest), ...change })
+    this.socket.send(this.#hello)
   }
 
-  /** The `admit` that answers a nonce; tests spoil it. */
-  async proof(networkKey: Bytes, nonceText: string, signer: Identity = this.identity): Promise<ClientMessage> {
-    const nonce = fromBase64Url(nonceText)
-    if (nonce === null) throw new Error('the nonce is not base64url')
-    const key = await MacKey.import(await admissionVerifier(networkKey))
-    const transcript = admissionTranscript(nonce, this.peer, this.identity.publicKey)
-    return {
-      type: 'admit',
-      proof: toBase64Url(await key.sign(transcript)),
-      signature: toBase64Url(await signer.sign(transcript)),
-    }
+  /** The `admit` that answers the last challenge; tests spoil it. */
+  async application(networkKey: Bytes, signer: Identity = this.identity): Promise<Application> {
+    return (await Applicant.of(networkKey, signer)).apply(this.#hello, this.#challenge)
   }
 
-  async admit(networkKey: Bytes): Promise<{ stunPort: number | null }> {
-    this.hello()
-    const { nonce } = await this.next('challenge')
-    this.send(await this.proof(networkKey, nonce))
-    return this.next('admitted')
+  /** Throws when the server refuses this peer, or does not prove itself. */
+  async admit(networkKey: Bytes, change: object = {}): Promise<{ stunPort: number | null }> {
+    await this.hello(change)
+    await this.next('challenge')
+    const { admit, proofOfServer } = await this.application(networkKey)
+    this.send(admit)
+    const admitted = await this.next('admitted')
+    if (admitted.proof !== proofOfServer) throw new Error('the server did not prove itself')
+    return admitted
   }
 
   #wake(): void {

@@ -1,6 +1,5 @@
 /** Makes a page a peer of a network. */
 import { nanoid } from 'nanoid'
-import { Sealer } from '../../shared/crypto.ts'
 import { NearportError } from '../../shared/errors.ts'
 import { type Invite, parseInvite } from '../../shared/invite.ts'
 import { LIMITS } from '../../shared/limits.ts'
@@ -28,7 +27,7 @@ export async function connect({ invite, signal }: ConnectOptions = {}): Promise<
 async function join({ url, networkKey }: Invite): Promise<Network> {
   const database = await Database.open()
   const peer = nanoid()
-  const [identity, sealer] = await Promise.all([loadIdentity(database), Sealer.from(networkKey)])
+  const identity = await loadIdentity(database)
   const signaling = new SignalingClient({ url, networkKey, identity, peer, WebSocket, log })
   try {
     await signaling.start()
@@ -40,7 +39,7 @@ async function join({ url, networkKey }: Invite): Promise<Network> {
   const page = await enterPage(database, peer)
   const { killed: predecessors } = page
   const engine = browserEngine()
-  const node = { peer, identity, networkKey, sealer, engine, signaling, grace: LIMITS.grace, predecessors, log }
+  const node = { peer, identity, networkKey, engine, signaling, grace: LIMITS.grace, predecessors, log }
   return new PageNetwork(node, async () => {
     await page.leave()
     database.close()

@@ -1,6 +1,7 @@
 /** What the share peers of a network say of themselves, each over a link that is kept up for it. */
 import type { Access } from '../../shared/access.ts'
 import type { Following } from '../../shared/following.ts'
+import { type PeerRef, peerKey } from '../../shared/peer-key.ts'
 import type { PeerStatus } from '../../shared/status.ts'
 
 export class Statuses {
@@ -14,31 +15,33 @@ export class Statuses {
     this.#access = access
   }
 
-  /** By peer id; absent while nothing is known. */
+  /** By peerKey; absent while nothing is known. */
   get known(): ReadonlyMap<string, PeerStatus> {
     return this.#known
   }
 
   /** Follows every peer that serves something now, and no other. */
   update({ shares }: Following): void {
-    const serving = new Map<string, string>()
-    for (const { peer, owner } of shares.values()) if (peer !== null) serving.set(peer, owner)
-    for (const [peer, unfollow] of this.#unfollow) {
-      if (serving.has(peer)) continue
-      this.#unfollow.delete(peer)
-      this.#known.delete(peer)
+    const serving = new Map<string, PeerRef>()
+    for (const { peer, owner: identity } of shares.values()) {
+      if (peer !== null) serving.set(peerKey({ peer, identity }), { peer, identity })
+    }
+    for (const [key, unfollow] of this.#unfollow) {
+      if (serving.has(key)) continue
+      this.#unfollow.delete(key)
+      this.#known.delete(key)
       unfollow()
     }
-    for (const [peer, owner] of serving) if (!this.#unfollow.has(peer)) this.#follow(peer, owner)
+    for (const [key, far] of serving) if (!this.#unfollow.has(key)) this.#follow(key, far)
   }
 
-  #follow(peer: string, owner: string): void {
-    this.#unfollow.set(peer, () => undefined)
-    const unfollow = this.#access.follow(peer, owner, (status) => {
-      if (status === null) this.#known.delete(peer)
-      else this.#known.set(peer, status)
+  #follow(key: string, { peer, identity }: PeerRef): void {
+    this.#unfollow.set(key, () => undefined)
+    const unfollow = this.#access.follow(peer, identity, (status) => {
+      if (status === null) this.#known.delete(key)
+      else this.#known.set(key, status)
       this.onchange()
     })
-    this.#unfollow.set(peer, unfollow)
+    this.#unfollow.set(key, unfollow)
   }
 }

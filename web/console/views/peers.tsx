@@ -1,4 +1,5 @@
 /** Who is connected, and the links between them. */
+import { type PeerRef, peerKey } from '../../../shared/peer-key.ts'
 import type { LinkView, Network, PeerView } from '../../browser/index.ts'
 import type { Desk } from '../desk.ts'
 import { shortId } from '../format.ts'
@@ -19,28 +20,33 @@ export function Peers({ desk, network }: PeersProps) {
       {peers.length === 0 && <p class="none">{words.peersNone}</p>}
       <ul>
         {peers.map((peer) => (
-          <Peer key={peer.peer} desk={desk} network={network} peer={peer} />
+          <Peer key={peerKey(peer)} desk={desk} network={network} peer={peer} />
         ))}
       </ul>
     </section>
   )
 }
 
-function Peer({ desk, network, peer: { peer, identity, serves, links } }: PeersProps & { readonly peer: PeerView }) {
+/** Whether it is this page. */
+const isOwn = (network: Network, { peer, identity }: PeerRef) => peer === network.peer && identity === network.identity
+
+function Peer({ desk, network, peer }: PeersProps & { readonly peer: PeerView }) {
   const { words, language } = desk
+  const { identity, serves, links } = peer
+  const own = isOwn(network, peer)
   const names = new Intl.ListFormat(language, { type: 'conjunction' }).format(serves)
   return (
     <li class="peer">
       <p class="peer-head">
         <code title={words.identityHint(identity)}>{shortId(identity)}</code>
-        {peer === network.peer && <span class="tag">{words.thisPage}</span>}
+        {own && <span class="tag">{words.thisPage}</span>}
         {serves.length > 0 && <span>{words.serves(names)}</span>}
-        {serves.length === 0 && peer !== network.peer && <span class="soft">{words.servesNone}</span>}
+        {serves.length === 0 && !own && <span class="soft">{words.servesNone}</span>}
       </p>
       {links.length > 0 && (
         <ul class="links" aria-label={words.linksOf(shortId(identity))}>
           {links.map((link) => (
-            <Link key={link.peer} desk={desk} network={network} link={link} />
+            <Link key={peerKey(link)} desk={desk} network={network} link={link} />
           ))}
         </ul>
       )}
@@ -50,7 +56,7 @@ function Peer({ desk, network, peer: { peer, identity, serves, links } }: PeersP
 
 function Link({ desk, network, link }: PeersProps & { readonly link: LinkView }) {
   const { words, format } = desk
-  const from = link.peer === network.peer ? words.thisPage : shortId(link.identity)
+  const from = isOwn(network, link) ? words.thisPage : shortId(link.identity)
   const parts = [
     pathType(link.path, words),
     ...(link.roundTripMs === null ? [] : [words.roundTrip(format.milliseconds(link.roundTripMs))]),

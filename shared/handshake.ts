@@ -1,0 +1,81 @@
+/** How the two sides of a link come to trust it: a hello from each, then a proof from each over both. */
+import { toBase64Url } from './bytes.ts'
+import { type ControlMessage, encodeControl } from './control.ts'
+import { type Bytes, type Identity, NONCE_BYTES, randomBytes, shortIdentity } from './crypto.ts'
+import { NearportError } from './errors.ts'
+import type { PeerRef } from './peer-key.ts'
+import { type Party, type Proof, prove, type Role, transcript, verify } from './proof.ts'
+import type { TunnelRequest } from './tunnel.ts'
+import { agree, SPOKEN } from './versions.ts'
+
+export interface HandshakeOptions {
+  readonly role: Role
+  readonly session: string
+  readonly self: { readonly peer: string; readonly identity: Identity }
+  readonly remote: PeerRef
+  readonly networkKey: Bytes
+  /** Access side: the tunnel the link is for; null on the share side. */
+  readonly asks: TunnelRequest | null
+}
+
+/** Of the two DTLS certificates: "sha-256 AA:BB:…" */
+export interface Fingerprints {
+  readonly near: string
+  readonly far: string
+}
+
+type Hello = Extract<ControlMessage, { type: 'hello' }>
+
+export class Handshake {
+  /** What this side says first. */
+  readonly hello: Bytes
+  readonly #options: HandshakeOptions
+  #transcript: Bytes | null = null
+  #request: TunnelRequest | null
+
+  constructor(options: HandshakeOptions) {
+    const { self, asks } = options
+    this.#options = options
+    this.#request = asks
+    this.hello = encodeControl({
+      type: 'hello',
+      ...SPOKEN,
+      nonce: toBase64Url(randomBytes(NONCE_BYTES)),
+      identity: self.identity.publicKey,
+      tunnel: asks && { id: asks.id, slot: asks.slot, ended: [...asks.ended] },
+    })
+  }
+
+  /**
+   * `bytes`: the message as it came. Returns the proof of this side. Throws `version-mismatch`, `proof-refused`,
+   * `message-malformed`.
+   */
+  async receiveHello(hello: Hello, bytes: Uint8Array, fingerprints: Fingerprints): Promise<Proof> {
+    const { role, session, self, remote, networkKey } = this.#options
+    agree(SPOKEN, hello, { own: 'this side', other: 'the other side' })
+    if (hello.identity !== remote.identity) {
+      const [found, expected] = [hello.identity, remote.identity].map(shortIdentity)
+      throw new NearportError('proof-refused', `identity ${found} answered where ${expected} was expected`)
+    }
+    if ((hello.tunnel === null) !== (role === 'access')) {
+      throw new NearportError('message-malformed', 'the other side named a tunnel that is not due, or none')
+    }
+    this.#request ??= hello.tunnel
+    const identity = self.identity.publicKey
+    const near: Party = { peer: self.peer, identity, fingerprint: fingerprints.near, hello: this.hello }
+    const far: Party = { ...remote, fingerprint: fingerprints.far, hello: bytes }
+    const [access, share] = role === 'access' ? [near, far] : [far, near]
+    this.#transcript = await transcript({ session, access, share })
+    return prove(networkKey, self.identity, role, this.#transcript)
+  }
+
+  /** Returns the tunnel that the link is for. Throws `proof-refused`. */
+  async receiveProof(proof: Proof): Promise<TunnelRequest> {
+    const { role, remote, networkKey } = this.#options
+    if (this.#transcript === null || this.#request === null) {
+      throw new NearportError('internal', 'a proof before the transcript')
+    }
+    await verify(networkKey, remote.identity, role === 'access' ? 'share' : 'access', this.#transcript, proof)
+    return this.#request
+  }
+}
