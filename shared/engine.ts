@@ -34,6 +34,11 @@ export interface Engine {
   readonly atTurnEnd: (run: () => void) => void
   /** The selected pair, or null before one is selected and after the connection closed. */
   selectedPair(connection: RTCPeerConnection): Promise<CandidatePair | null>
+  /**
+   * `length` bytes of keying material by `label` (RFC 5705), the same at both ends of a connection and known to nobody else;
+   * null before it is connected. Absent where the engine has no way to it: native and browsers.
+   */
+  readonly exportKeyingMaterial?: (connection: RTCPeerConnection, label: string, length: number) => Uint8Array | null
   /** Closes what is still open and releases what the engine holds for the whole process; idempotent. */
   close(): Promise<void>
 }

@@ -111,6 +111,18 @@ export const LIMITS = {
   candidatesPerLink: 64,
   /** datagrams kept that come on a path before this side has seen that there is one: a greeting is one, or two. */
   earlyDatagrams: 4,
+  /** bytes of one DTLS handshake message: a certificate has 400, the greeting of a browser that knows DTLS 1.3 some 2,000. */
+  dtlsMessageBytes: 8 * KIB,
+  /** DTLS handshake messages kept before it is their turn: the longest flight has five. */
+  dtlsMessagesAhead: 5,
+  /** encrypted records, and data, kept because they overtook the end of the handshake: one or two do. */
+  dtlsEarlyRecords: 4,
+  /** records: one this far behind the newest is taken for a replay. RFC 6347 asks for 32; a fast path reorders more. */
+  dtlsReplayWindow: 1024,
+  /** ms until a DTLS flight is sent again, doubled each time. RFC 6347 says 1 s, and WebRTC endpoints take less. */
+  dtlsRepeatFirst: 400,
+  /** times a DTLS flight is sent again: for 25 s in all, and no link waits that long. */
+  dtlsRepeats: 5,
   /** offers remembered so that a replayed one is refused without answering it. */
   rememberedSessions: 10_000,
 

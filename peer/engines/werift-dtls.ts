@@ -1,77 +1,125 @@
-/** Repairs of werift's DTLS: without them it begins late, loses the other side's greeting, fails, or repeats a nonce. */
+/** Puts nearport's DTLS in the place of werift's, which does not verify who is at the other end (docs/adr/0008-dtls-of-our-own.md). */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { RTCDtlsTransport } from 'werift'
+import { asNearportError } from '../../shared/errors.ts'
 import { LIMITS } from '../../shared/limits.ts'
+import type { Log } from '../../shared/log.ts'
+import { DtlsConnection, type DtlsOptions } from './dtls/connection.ts'
+import { DtlsError } from './dtls/wire.ts'
+import { requireMembers } from './werift-members.ts'
 
-type Socket = NonNullable<RTCDtlsTransport['dtls']>
+/** What of werift's transport its types keep private, too. */
+interface Transport {
+  readonly state: string
+  role: string
+  readonly iceTransport: {
+    readonly role: string
+    readonly connection: { onData: Subject<Buffer>; send: (datagram: Buffer) => Promise<void> }
+  }
+  readonly localCertificate?: { readonly certPem: string; readonly privateKey: string }
+  readonly remoteParameters?: {
+    readonly fingerprints: readonly { readonly algorithm: string; readonly value: string }[]
+  }
+  readonly onStateChange: Subject<string>
+  /** Where SCTP takes what comes; not there any more when that has ended. */
+  readonly dataReceiver?: (data: Buffer) => void
+  start: () => Promise<void>
+  sendData: (data: Buffer) => Promise<void>
+  setState: (state: string) => void
+}
 
-const HELLO_VERIFY_REQUEST = 3
-const FLIGHT_AFTER_IT = 3
+interface Subject<T> {
+  subscribe: (listener: (value: T) => void) => void
+}
 
-/** The number of a handshake's last message, whatever werift takes it for. */
-const FINISHED: PropertyDescriptor = { get: () => Number.POSITIVE_INFINITY, set: () => undefined }
+/** What an attacker in a test does otherwise; nobody else sets it. */
+export type DtlsOverrides = Partial<Pick<DtlsOptions, 'certificate' | 'key' | 'expected' | 'steps'>>
 
-/** To be called on a transport once, before it starts. */
-export function repairDtls(transport: RTCDtlsTransport): void {
-  const { connection } = transport.iceTransport
-  /** The other side may see first that there is a path, and greets; it would do so again only a second later. */
-  const early: Buffer[] = []
-  const { unSubscribe } = connection.onData.subscribe((datagram) => {
-    if (early.length < LIMITS.earlyDatagrams) early.push(datagram)
-  })
-  transport.onStateChange.subscribe((state) => {
-    unSubscribe()
-    // The socket is made in this turn.
-    if (state === 'connecting') queueMicrotask(() => begin())
-  })
-  const begin = () => {
-    const { dtls } = transport
-    if (dtls === undefined) return
-    countOn(dtls.dtls)
-    ignoreRepeats(dtls)
-    greetAtOnce(dtls)
-    // As if they came now: anybody may have sent them.
-    for (const datagram of early.splice(0)) connection.nominated?.protocol.onDataReceived.execute(datagram)
+export class WeriftDtls {
+  readonly #transport: Transport
+  readonly #log: Log
+  readonly #overrides: DtlsOverrides
+  #connection: DtlsConnection | null = null
+
+  /** To be made on a transport once, before it starts. Throws `engine-missing` where werift is another than expected. */
+  constructor(weriftTransport: RTCDtlsTransport, log: Log, overrides: DtlsOverrides = {}) {
+    const transport = weriftTransport as unknown as Transport
+    this.#transport = transport
+    this.#log = log
+    this.#overrides = overrides
+    requireMembers('a DTLS transport', transport, ['start', 'sendData', 'dataReceiver', 'setState', 'onStateChange'])
+    requireMembers('an ICE agent', transport.iceTransport.connection, ['onData', 'send'])
+    transport.start = () => this.#start()
+    transport.sendData = async (data) => this.#connection?.send(data)
+    this.#receiveFromPath()
+  }
+
+  /** Keying material that only the two ends of this connection have (RFC 5705); null before they are connected. */
+  exportKeyingMaterial(label: string, length: number): Buffer | null {
+    const isConnected = this.#connection !== null && this.#transport.state === 'connected'
+    return isConnected ? (this.#connection?.exportKeyingMaterial(label, length) ?? null) : null
+  }
+
+  /** The other side may see first that there is a path, and greets; it would do so again only some time later. */
+  #receiveFromPath(): void {
+    const early: Buffer[] = []
+    this.#transport.iceTransport.connection.onData.subscribe((datagram) => {
+      if (this.#connection !== null) this.#connection.receive(datagram)
+      else if (early.length < LIMITS.earlyDatagrams) early.push(datagram)
+    })
+    this.#transport.onStateChange.subscribe((state) => {
+      if (state === 'connecting') for (const datagram of early.splice(0)) this.#connection?.receive(datagram)
+      if (state === 'closed' || state === 'failed') this.#connection?.close()
+    })
+  }
+
+  /** Rejects, and the transport has failed, when the other side cannot be authenticated. */
+  #start(): Promise<void> {
+    const transport = this.#transport
+    const { connection: path, role: iceRole } = transport.iceTransport
+    // It may have been closed while ICE looked for the path.
+    if (transport.state !== 'new') return Promise.reject(new DtlsError(`the transport is ${transport.state}`))
+    if (transport.role === 'auto') transport.role = iceRole === 'controlling' ? 'server' : 'client'
+    return new Promise((resolve, reject) => {
+      const connection = new DtlsConnection({
+        role: transport.role === 'server' ? 'server' : 'client',
+        ...this.#parties(),
+        ...this.#overrides,
+        send: (datagram) => {
+          path.send(datagram).catch((error: unknown) => {
+            // SCTP sends again what was lost, whatever lost it.
+            this.#log.debug({ reason: asNearportError(error).message }, 'werift cannot send a datagram')
+          })
+        },
+        onconnect: () => {
+          transport.setState('connected')
+          resolve()
+        },
+        ondata: (data) => transport.dataReceiver?.(data),
+        onclose: (error) => {
+          if (error !== null) this.#log.warn({ err: error }, 'DTLS has ended the connection')
+          const wasConnected = transport.state === 'connected'
+          transport.setState(wasConnected ? 'closed' : 'failed')
+          if (!wasConnected) reject(error ?? new DtlsError('the other side ended the handshake'))
+        },
+      })
+      this.#connection = connection
+      connection.start()
+      transport.setState('connecting')
+    })
+  }
+
+  #parties(): Pick<DtlsOptions, 'certificate' | 'key' | 'expected'> {
+    const { localCertificate, remoteParameters } = this.#transport
+    if (localCertificate === undefined) throw new DtlsError('there is no certificate')
+    const announced = (remoteParameters?.fingerprints ?? []).filter(({ algorithm }) => /^sha-256$/i.test(algorithm))
+    const [only, ...others] = announced
+    const expected = Buffer.from((only?.value ?? '').replaceAll(':', ''), 'hex')
+    if (others.length > 0 || expected.length !== 32) throw new DtlsError('the other side announced no one certificate')
+    return {
+      certificate: new X509Certificate(localCertificate.certPem).raw,
+      key: createPrivateKey(localCertificate.privateKey),
+      expected,
+    }
   }
 }
-
-/** Else a handshake that is unfinished when its connection is closed is repeated for 33 s, and keeps the process up. */
-export function endHandshake({ dtls }: RTCDtlsTransport): void {
-  if (dtls !== undefined) Object.defineProperty(dtls.dtls, 'flight', FINISHED)
-}
-
-/**
- * werift numbers its records from 1 again after the one that ended its handshake, which was encrypted as they are. The
- * record that comes to the same number has the same nonce (RFC 5288 section 3 forbids it: who overhears both learns
- * what forging takes), and the other side drops it as a replay; SCTP sends it again a second later.
- */
-function countOn(context: Socket['dtls']): void {
-  let number = context.recordSequenceNumber
-  Object.defineProperty(context, 'recordSequenceNumber', {
-    get: () => number,
-    set: (next: number) => {
-      if (context.epoch === 0 || next > number) number = next
-    },
-  })
-}
-
-/**
- * werift fails a handshake for good when it hears a HelloVerifyRequest again; and it does hear it again wherever the
- * first answer took longer than the 500 ms after which it repeats its greeting.
- */
-function ignoreRepeats(socket: Socket): void {
-  const handle = socket.onHandleHandshakes
-  const isDue = (type: number): boolean => type !== HELLO_VERIFY_REQUEST || socket.dtls.flight < FLIGHT_AFTER_IT
-  socket.onHandleHandshakes = (handshakes) => handle(handshakes.filter(({ msg_type }) => isDue(msg_type)))
-}
-
-/**
- * werift waits 100 ms, for the other side to be ready. It is: this one keeps what comes early, native tells of the
- * path only when it is ready for more, and browsers keep it as well.
- */
-function greetAtOnce(socket: Socket): void {
-  if (!isClient(socket)) return
-  const greeting = socket.connect()
-  socket.connect = () => greeting
-}
-
-const isClient = (socket: Socket): socket is Socket & { connect: () => Promise<void> } => 'connect' in socket

@@ -5,6 +5,7 @@
 import type { Socket } from 'node:dgram'
 import type { RTCIceTransport } from 'werift'
 import { deferred } from '../../shared/deferred.ts'
+import { requireMembers } from './werift-members.ts'
 
 interface RequestOptions {
   readonly retransmissions?: number
@@ -52,6 +53,17 @@ const IN_PROGRESS = 2
 /** To be called on a transport once, before it gathers or starts. */
 export function repairIce({ connection }: RTCIceTransport): void {
   const agent = connection as unknown as Agent
+  const replaced = [
+    'setState',
+    'connect',
+    'addPair',
+    'checkComplete',
+    'schedulingChecks',
+    'queryConsent',
+    'checkList',
+    'state',
+  ]
+  requireMembers('an ICE agent', agent, replaced)
   stayClosed(agent)
   noticePath(agent)
 }

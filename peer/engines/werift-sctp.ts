@@ -1,8 +1,10 @@
 /** Repairs of werift's SCTP: without them a connection that lost or reordered a packet may stand still for good. */
 import type { RTCSctpTransport } from 'werift'
+import { requireMembers } from './werift-members.ts'
 
 /** What of werift's association its types keep private. */
 interface Association {
+  handleData: (packet: Buffer) => Promise<void>
   onSackReceived: () => Promise<void>
   /** bytes sent and not acknowledged */
   flightSize: number
@@ -15,11 +17,19 @@ interface InboundStream {
   popMessages: () => Generator<[streamId: number, protocol: number, data: Buffer]>
 }
 
-/** To be called on an association once, before it starts. */
-export function repairSctp(sctp: RTCSctpTransport['sctp']): void {
+/** To be called on an association once, before it starts. `onfault`: what the other side sent cannot be handled. */
+export function repairSctp(sctp: RTCSctpTransport['sctp'], onfault: (error: unknown) => void): void {
   const association = sctp as unknown as Association
+  requireMembers('an SCTP association', association, ['handleData', 'onSackReceived', 'flightSize', 'getInboundStream'])
+  surviveMalformed(association, onfault)
   deliverAllMessages(association)
   countFlightAnew(association)
+}
+
+/** werift throws for a malformed packet where nobody catches it, so that any member could end the process of another. */
+function surviveMalformed(association: Association, onfault: (error: unknown) => void): void {
+  const { handleData } = association
+  association.handleData = (packet) => handleData.call(association, packet).catch(onfault)
 }
 
 /**

@@ -1,26 +1,28 @@
 import { setImmediate as turnEnd } from 'node:timers/promises'
 import * as werift from 'werift'
 import type { CandidateEnd, CandidatePair, Engine, Wrtc } from '../../shared/engine.ts'
-import { asNearportError } from '../../shared/errors.ts'
+import { asNearportError, NearportError } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import { DataChannel } from './channel.ts'
 import { IceCandidate, PeerConnection, SessionDescription } from './connection.ts'
 import { hostAddresses, stunServers } from './ice.ts'
-import { endHandshake, repairDtls } from './werift-dtls.ts'
+import { type DtlsOverrides, WeriftDtls } from './werift-dtls.ts'
 import { repairIce } from './werift-ice.ts'
 import { repairSctp } from './werift-sctp.ts'
 
 /** werift sends one message at a time and wakes each waiting one at every flush: more than a few only cost time. */
 const HIGH_WATER = 128 * 1024
 
-/** WebRTC in TypeScript: runs wherever Node runs. */
-export function weriftEngine(log: Log): Engine {
+/** WebRTC in TypeScript: runs wherever Node runs. Throws `engine-missing` where werift lacks what is replaced inside it. */
+export function weriftEngine(log: Log, dtls: DtlsOverrides = {}): Engine {
+  rehearse(log)
   const open = new Set<WeriftConnection>()
   const closing = new Set<Promise<void>>()
 
   class WeriftConnection extends PeerConnection {
     readonly #connection: werift.RTCPeerConnection
     readonly #stun: boolean
+    #dtls: readonly WeriftDtls[] = []
 
     constructor(config: RTCConfiguration = {}) {
       super()
@@ -58,17 +60,21 @@ export function weriftEngine(log: Log): Engine {
       return pair === undefined ? null : { local: end(pair.localCandidate), remote: end(pair.remoteCandidate) }
     }
 
+    exportKeyingMaterial(label: string, length: number): Buffer | null {
+      return this.#dtls[0]?.exportKeyingMaterial(label, length) ?? null
+    }
+
     protected async generate(type: 'offer' | 'answer'): Promise<SessionDescription> {
       const description = await (type === 'offer' ? this.#connection.createOffer() : this.#connection.createAnswer())
       return new SessionDescription(description)
     }
 
     protected async applyLocal(description: SessionDescription): Promise<void> {
-      const { sctpTransport } = this.#connection
-      if (sctpTransport !== undefined) repairSctp(sctpTransport.sctp)
-      for (const transport of this.#connection.dtlsTransports) repairDtls(transport)
+      this.#dtls = repair(this.#connection, log, dtls, (error) => {
+        log.warn({ err: asNearportError(error) }, 'werift cannot read what the other side sent')
+        this.changed('connectionState', 'failed')
+      })
       for (const transport of this.#connection.iceTransports) {
-        repairIce(transport)
         // Without a server of ours werift would ask Google's.
         if (!this.#stun) delete transport.connection.stunServer
         // Begun here and not awaited; werift itself would wait, up to 5 s for a STUN server that does not answer.
@@ -120,7 +126,6 @@ export function weriftEngine(log: Log): Engine {
 
     /** werift closes the path before it says goodbye on it, and the other side would miss us only after 30 s. */
     async #stop(): Promise<void> {
-      for (const transport of this.#connection.dtlsTransports) endHandshake(transport)
       if (this.#connection.connectionState === 'connected') {
         await this.#connection.sctpTransport?.stop()
         // dgram hands over a datagram a tick late, and drops it if the socket has closed by then.
@@ -142,11 +147,36 @@ export function weriftEngine(log: Log): Engine {
     copies: false,
     atTurnEnd: setImmediate,
     selectedPair: async (connection) => (connection instanceof WeriftConnection ? connection.selectedPair() : null),
+    exportKeyingMaterial: (connection, label, length) =>
+      connection instanceof WeriftConnection ? connection.exportKeyingMaterial(label, length) : null,
     close: async () => {
       for (const connection of open) connection.close()
       await Promise.all(closing)
     },
   }
+}
+
+/** Replaces inside a connection what werift does wrong; to be called once it has its data channel, and before it gathers. */
+function repair(
+  { sctpTransport, iceTransports, dtlsTransports }: werift.RTCPeerConnection,
+  log: Log,
+  dtls: DtlsOverrides,
+  onfault: (error: unknown) => void,
+): WeriftDtls[] {
+  if (sctpTransport !== undefined) repairSctp(sctpTransport.sctp, onfault)
+  for (const transport of iceTransports) repairIce(transport)
+  return dtlsTransports.map((transport) => new WeriftDtls(transport, log, dtls))
+}
+
+/** On a connection that is never used: it shows whether this werift can be repaired, before anybody relies on that. */
+function rehearse(log: Log): void {
+  const connection = new werift.RTCPeerConnection({ iceServers: [] })
+  connection.createDataChannel('rehearsal', { negotiated: true, id: 0 })
+  const repaired = repair(connection, log, {}, () => undefined)
+  if (repaired.length === 0) throw new NearportError('engine-missing', 'this werift has no DTLS transport to replace')
+  connection
+    .close()
+    .catch((error: unknown) => log.warn({ err: asNearportError(error) }, 'werift cannot close a connection'))
 }
 
 function end({ host, port, type }: werift.Candidate): CandidateEnd {
