@@ -8,6 +8,7 @@ import { IceCandidate, PeerConnection, SessionDescription } from './connection.t
 import { hostAddresses, stunServers } from './ice.ts'
 import { type DtlsOverrides, WeriftDtls } from './werift-dtls.ts'
 import { repairIce } from './werift-ice.ts'
+import { guardPath } from './werift-path.ts'
 import { repairSctp } from './werift-sctp.ts'
 
 /** werift sends one message at a time and wakes each waiting one at every flush: more than a few only cost time. */
@@ -164,7 +165,10 @@ function repair(
   onfault: (error: unknown) => void,
 ): WeriftDtls[] {
   if (sctpTransport !== undefined) repairSctp(sctpTransport.sctp, onfault)
-  for (const transport of iceTransports) repairIce(transport)
+  for (const transport of iceTransports) {
+    repairIce(transport)
+    guardPath(transport)
+  }
   return dtlsTransports.map((transport) => new WeriftDtls(transport, log, dtls))
 }
 
