@@ -29,6 +29,12 @@ export const LIMITS = {
   reservationsPerServer: 100_000,
   /** names one connection may claim, and may watch. */
   namesPerConnection: 1000,
+  /** ms an ephemeral name is kept for who served it: to notice the loss, to try again, and to be admitted. */
+  nameHold: 45 * SECOND,
+  /** ephemeral names kept so, over a restart too: about 1 MiB on disk. */
+  heldNames: 10_000,
+  /** ms that changes of these are gathered in before they are written: what comes in that time before a crash is lost. */
+  holdsWrite: SECOND,
   /** connections that follow all names and peers: each costs a message whenever one of them changes. */
   followers: 1000,
   /** ms that changes are gathered in before those who follow are told: a start of 99 shares is a few messages. */

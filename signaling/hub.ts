@@ -5,6 +5,7 @@ import type { Log } from '../shared/log.ts'
 import type { ClientMessage } from '../shared/messages.ts'
 import { peerKey } from '../shared/peer-key.ts'
 import { Followers } from './followers.ts'
+import type { Holds } from './holds.ts'
 import type { Member } from './member.ts'
 import { Names } from './names.ts'
 import { parts } from './parts.ts'
@@ -25,15 +26,17 @@ export class Hub {
   readonly #names: Names
   readonly #sessions: Sessions
   readonly #followers: Followers
+  readonly #holds: Holds
   readonly #limits: Limits
   readonly #log: Log
 
-  constructor(store: Store, limits: Limits, log: Log) {
+  constructor(store: Store, holds: Holds, limits: Limits, log: Log) {
     this.#reservations = new Reservations(store, limits)
-    this.#names = new Names(this.#reservations, limits)
+    this.#names = new Names(this.#reservations, holds, limits)
     this.#sessions = new Sessions((to) => this.#members.get(peerKey(to)), limits, log)
     this.#followers = new Followers(this.#names, this.#members, limits)
     this.#names.onchange = (name) => this.#followers.nameChanged(name)
+    this.#holds = holds
     this.#limits = limits
     this.#log = log
   }
@@ -93,7 +96,7 @@ export class Hub {
   async stop(): Promise<void> {
     this.#sessions.stop()
     this.#followers.stop()
-    await this.#reservations.settled()
+    await Promise.all([this.#reservations.settled(), this.#holds.stop()])
   }
 
   async #answer(member: Member, message: RequestMessage): Promise<void> {

@@ -2,6 +2,7 @@
 import { NearportError } from '../shared/errors.ts'
 import type { Limits } from '../shared/limits.ts'
 import type { Presence, ShareChange } from '../shared/messages.ts'
+import type { Holds } from './holds.ts'
 import type { Member } from './member.ts'
 import type { Reservations } from './reservations.ts'
 
@@ -9,6 +10,7 @@ export class Names {
   /** Something about a name is not as it was. */
   onchange: (name: string) => void = () => undefined
   readonly #reservations: Reservations
+  readonly #holds: Holds
   readonly #limits: Limits
   readonly #serving = new Map<string, Member>()
   /** The last health of each name that is served, sealed: nothing this server could read. */
@@ -17,8 +19,9 @@ export class Names {
   readonly #claimsOf = new Map<Member, Set<string>>()
   readonly #watchesOf = new Map<Member, Set<string>>()
 
-  constructor(reservations: Reservations, limits: Limits) {
+  constructor(reservations: Reservations, holds: Holds, limits: Limits) {
     this.#reservations = reservations
+    this.#holds = holds
     this.#limits = limits
   }
 
@@ -31,9 +34,10 @@ export class Names {
 
   /** Resolves once it is on disk. Throws `name-taken`, `too-many-names`, `store-failed`. */
   async reserve(member: Member, name: string, mode: 'tcpTunnel'): Promise<void> {
-    const isFree = () => (this.#serving.get(name)?.identity ?? member.identity) === member.identity
+    const isFree = () => (this.#servedFor(name) ?? member.identity) === member.identity
     const before = this.presence(name)
     await this.#reservations.reserve(name, { owner: member.identity, mode }, isFree)
+    this.#holds.giveUp(name)
     this.#announceChange(before)
     this.onchange(name)
   }
@@ -63,6 +67,7 @@ export class Names {
     }
     add(this.#claimsOf, member, name)
     this.#serving.set(name, member)
+    if (ephemeral) this.#holds.serve(name, member.identity)
     this.#announceChange(before)
   }
 
@@ -70,6 +75,7 @@ export class Names {
   unclaim(member: Member, name: string): void {
     if (this.#serving.get(name) !== member) return
     this.#withdraw(member, name)
+    this.#holds.giveUp(name)
     this.#announce(name)
   }
 
@@ -99,7 +105,10 @@ export class Names {
     for (const name of this.#watchesOf.get(member) ?? []) remove(this.#watchers, name, member)
     this.#watchesOf.delete(member)
     const served = [...(this.#claimsOf.get(member) ?? [])]
-    for (const name of served) this.#withdraw(member, name)
+    for (const name of served) {
+      this.#withdraw(member, name)
+      this.#holds.lose(name)
+    }
     for (const name of served) this.#announce(name)
   }
 
@@ -132,7 +141,7 @@ export class Names {
   #checkClaim(member: Member, name: string, ephemeral: boolean): void {
     const owner = this.#reservations.get(name)?.owner
     if (ephemeral) {
-      const holder = this.#reservations.owner(name) ?? this.#serving.get(name)?.identity
+      const holder = this.#reservations.owner(name) ?? this.#servedFor(name)
       const mine = owner === undefined && (holder ?? member.identity) === member.identity
       if (!mine) throw new NearportError('name-taken', `the name ${name} is taken`)
     } else if (owner === undefined) {
@@ -141,6 +150,11 @@ export class Names {
       throw new NearportError('not-owner', `the name ${name} is reserved by another environment`)
     }
     this.#checkRoom(this.#claimsOf.get(member), name, 'serve')
+  }
+
+  /** The identity that serves a name, or served it a moment ago. */
+  #servedFor(name: string): string | undefined {
+    return this.#serving.get(name)?.identity ?? this.#holds.holder(name)
   }
 
   #checkRoom(names: ReadonlySet<string> | undefined, name: string, what: string): void {

@@ -8,6 +8,7 @@ import { formatInvite } from '../shared/invite.ts'
 import { type Limits, withLimits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
 import { Admission, networkOf } from './admission.ts'
+import { Holds } from './holds.ts'
 import { Hub } from './hub.ts'
 import { Peers } from './peers.ts'
 import { defaultUrl } from './public-url.ts'
@@ -63,7 +64,7 @@ export interface SignalingServer {
 export async function startSignaling(options: SignalingOptions): Promise<SignalingServer> {
   const limits = withLimits(options.limits)
   const store = await Store.open({ folder: options.dataDir, log: options.log })
-  const hub = new Hub(store, limits, options.log)
+  const hub = new Hub(store, await Holds.open(options.dataDir, limits, options.log), limits, options.log)
   const opened: { close(): Promise<void> }[] = [
     {
       close: async () => {

@@ -204,7 +204,7 @@ describe('after a restart of the server', () => {
   })
 
   test('a name that someone else has by now is reported', async () => {
-    const first = await startTestSignaling()
+    const first = await startTestSignaling({ limits: { nameHold: 0 } })
     const client = await first.newClient(undefined, { random: () => 1 })
     await client.start()
     await client.claim('pc1', { ephemeral: true })
@@ -257,7 +257,7 @@ describe('a server that misbehaves', () => {
   test.each([
     ['no JSON', 'x'],
     ['an unknown field', '{"type":"pong","x":1}'],
-    ['a second admission', '{"type":"admitted","stunPort":null}'],
+    ['a second admission', `{"type":"admitted","proof":"${'A'.repeat(43)}","stunPort":null}`],
   ])('is left: %s', async (_what, text) => {
     const { newClient, networkKey } = await startTestSignaling()
     const url = await admitting(networkKey, (_message, socket) => socket.send(text))

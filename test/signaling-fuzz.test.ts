@@ -10,6 +10,7 @@ import type { Log } from '../shared/log.ts'
 import { type ClientMessage, parseClientMessage } from '../shared/messages.ts'
 import { SPOKEN } from '../shared/versions.ts'
 import { Connection } from '../signaling/connection.ts'
+import { Holds } from '../signaling/holds.ts'
 import { Hub } from '../signaling/hub.ts'
 import { Store } from '../signaling/store.ts'
 import { closeTestSignaling, startTestSignaling, temporaryFolder } from './support/signaling.ts'
@@ -136,8 +137,9 @@ describe('an admitted connection', () => {
   let hub: Hub
 
   beforeAll(async () => {
-    store = await Store.open({ folder: await temporaryFolder(), log })
-    hub = new Hub(store, unlimited, log)
+    const folder = await temporaryFolder()
+    store = await Store.open({ folder, log })
+    hub = new Hub(store, await Holds.open(folder, unlimited, log), unlimited, log)
   })
   afterAll(async () => {
     await hub.stop()
