@@ -5,6 +5,7 @@ import type { ResetCode } from '../shared/frames.ts'
 import { LIMITS } from '../shared/limits.ts'
 import type { MuxStream } from '../shared/stream.ts'
 import { noteBuffer } from './garbage.ts'
+import { SocketWriter } from './socket-writer.ts'
 
 export interface PumpEnd {
   /** Bytes from the socket into the stream, and out of it. */
@@ -41,17 +42,16 @@ export async function pump(
   let ended = false
   let reset: PumpEnd['reset'] = null
 
+  const writer = new SocketWriter(socket, (bytes) => {
+    traffic.received += bytes
+    stream.taken(bytes)
+  })
   stream.ondata = (bytes) => {
     received += bytes.length
     noteBuffer(bytes.length)
-    // The callback comes when the kernel took the bytes: only then is the other side given credit for more.
-    socket.write(bytes, (error) => {
-      if (error) return
-      traffic.received += bytes.length
-      stream.taken(bytes.length)
-    })
+    writer.write(bytes)
   }
-  stream.onend = () => socket.end()
+  stream.onend = () => writer.end()
   stream.onreset = (reason) => {
     reset ??= { by: 'far', code: reason.code, reason: reason.message }
     resetSocket(socket)

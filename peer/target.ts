@@ -1,4 +1,5 @@
 /** The share side's TCP: it dials the target (the printer) for each stream, in order where the target takes few. */
+import { ByteQueue } from '../shared/byte-queue.ts'
 import type { ResetCode } from '../shared/frames.ts'
 import { formatHostPort, type HostPort } from '../shared/hostport.ts'
 import { LIMITS } from '../shared/limits.ts'
@@ -75,11 +76,11 @@ export class Target {
 
   /** What arrives meanwhile is kept: its credit bounds it. */
   #wait(stream: MuxStream): void {
-    const early: Uint8Array[] = []
+    const early = new ByteQueue()
     let ended = false
     const start = () => {
       this.#serve(stream)
-      for (const bytes of early) stream.ondata(bytes)
+      early.shift(early.unread, (bytes) => stream.ondata(bytes))
       if (ended) stream.onend()
     }
     stream.ondata = (bytes) => early.push(bytes)

@@ -15,6 +15,8 @@ export const LIMITS = {
   signalBoxChars: 31 * KIB,
   /** entries of a list, and of what a peer follows, kept from a server: twice the names and peers that one holds. */
   listedEntries: 250_000,
+  /** parts of one message, and of one frame as TCP delivers it: each holds memory of its own, and 32 KiB are 60 segments of the smallest. */
+  signalingFragments: 128,
   /** messages a second a connection may send for long. 99 shares started at once send about 300, then a few a minute. */
   signalingMessagesPerSecond: 100,
   /** messages a connection may send at once above that rate: a start of 99 shares with room to spare. */
@@ -174,6 +176,8 @@ export const LIMITS = {
   streamsPerTunnel: 512,
   /** bytes one stream sends before the next one's turn: one full message. */
   quantum: 64 * KIB,
+  /** bytes of a chunk below which it is copied, and joined to the one before: by itself it costs some 300 bytes more. */
+  smallChunk: 4 * KIB,
   /** bytes of text in a RESET. */
   resetTextBytes: 256,
 

@@ -9,9 +9,8 @@ import { LIMITS } from './limits.ts'
 
 export class Outgoing {
   readonly #id: number
+  /** From `acked` on. What was sent of it, and is kept, is at most what the credit allows. */
   readonly #queue = new ByteQueue()
-  /** From `acked` to `sent`: at most what the credit allows. */
-  readonly #kept = new ByteQueue()
   #acked = 0
   #sent = 0
   #limit: number = LIMITS.initialWindow
@@ -26,7 +25,7 @@ export class Outgoing {
 
   /** bytes not yet sent */
   get queued(): number {
-    return this.#queue.bytes
+    return this.#queue.unread
   }
 
   /** No more is to be written. */
@@ -43,7 +42,7 @@ export class Outgoing {
     return this.#fin === 'acked'
   }
 
-  /** Queues bytes (kept, not copied). */
+  /** Queues bytes, which must not be changed afterwards. */
   push(bytes: Uint8Array): void {
     this.#queue.push(bytes)
   }
@@ -54,16 +53,13 @@ export class Outgoing {
 
   /** Appends up to `limit` bytes of data, as far as the message has room and there is credit; then the FIN if due. */
   write(message: MessageWriter, limit: number): void {
-    const bytes = Math.min(this.#queue.bytes, this.#limit - this.#sent, limit, message.room - DATA_OVERHEAD)
+    const bytes = Math.min(this.#queue.unread, this.#limit - this.#sent, limit, message.room - DATA_OVERHEAD)
     if (bytes > 0) {
       message.append(encodeDataHeader(this.#id, this.#sent, bytes))
       this.#sent += bytes
-      this.#queue.shift(bytes, (piece) => {
-        message.append(piece)
-        this.#kept.push(piece)
-      })
+      this.#queue.read(bytes, (piece) => message.append(piece))
     }
-    if (this.#ending && this.#fin === 'unsent' && this.#queue.bytes === 0 && message.room >= DATA_OVERHEAD) {
+    if (this.#ending && this.#fin === 'unsent' && this.#queue.unread === 0 && message.room >= DATA_OVERHEAD) {
       message.append(encodeFrame({ type: 'FIN', stream: this.#id, offset: this.#sent }))
       this.#fin = 'sent'
     }
@@ -92,7 +88,7 @@ export class Outgoing {
     if (received < this.#acked || received > this.#sent) return `got ${received} of ${this.#sent} bytes`
     if (fin && !(this.#fin !== 'unsent' && received === this.#sent)) return 'got an end that was not sent'
     this.#release(received)
-    this.#queue.prepend(this.#kept)
+    this.#queue.rewind()
     this.#sent = received
     this.#fin = fin ? 'acked' : 'unsent'
     return null
@@ -100,13 +96,12 @@ export class Outgoing {
 
   clear(): void {
     this.#queue.clear()
-    this.#kept.clear()
   }
 
   /** The other side has all before `offset`. */
   #release(offset: number): void {
     if (offset <= this.#acked) return
-    this.#kept.shift(offset - this.#acked, () => undefined)
+    this.#queue.release(offset - this.#acked)
     this.#acked = offset
   }
 }

@@ -24,7 +24,7 @@ export interface StreamOwner {
 
 export class MuxStream implements Source {
   readonly id: number
-  /** Bytes arrived: give them to the socket, and report with {@link taken} once it has them. */
+  /** Bytes arrived: give them to the socket, and report with {@link taken} once it has them. Kept, they go into a ByteQueue. */
   ondata: (bytes: Uint8Array) => void = () => undefined
   /** The other side will send no more. */
   onend: () => void = () => undefined
@@ -71,7 +71,7 @@ export class MuxStream implements Source {
     if (opener) owner.readyControl(this, 'next-turn')
   }
 
-  /** Queues bytes (kept, not copied). False: enough is queued, go on after `ondrain`. */
+  /** Queues bytes, which must not be changed afterwards. False: enough is queued, go on after `ondrain`. */
   write(bytes: Uint8Array): boolean {
     if (this.#closed || bytes.length === 0) return true
     if (this.#out.ending) throw new NearportError('internal', 'write after end')

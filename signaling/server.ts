@@ -103,6 +103,8 @@ async function makeApp(options: SignalingOptions, limits: Limits, hub: Hub, peer
     noServer: true,
     path: '/v1/peer',
     maxPayload: limits.signalingMessageBytes,
+    maxFragments: limits.signalingFragments,
+    maxBufferedChunks: limits.signalingFragments,
     perMessageDeflate: false,
     closeTimeout: limits.stopDeadline,
   }

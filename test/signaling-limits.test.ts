@@ -84,6 +84,13 @@ describe('limits', () => {
     ])
   })
 
+  test('of the parts of a message: each would hold memory of its own', async () => {
+    const { newPeer } = await startTestSignaling()
+    const peer = await newPeer()
+    for (let part = 0; part <= LIMITS.signalingFragments; part++) peer.socket.send('x', { fin: false })
+    expect((await peer.cutOff()).status).toBe(1008)
+  })
+
   test('of the backlog: who does not read is cut off', async () => {
     const { newPeer, log } = await startTestSignaling({
       limits: { signalingBacklogBytes: 64 * 1024, signalingBurst: 1e6, signalingMessagesPerSecond: 1e6 },

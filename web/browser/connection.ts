@@ -1,4 +1,5 @@
 /** One stream of a share as the two WHATWG streams of a page. */
+import { ByteQueue } from '../../shared/byte-queue.ts'
 import { type Deferred, deferred } from '../../shared/deferred.ts'
 import { NearportError } from '../../shared/errors.ts'
 import type { MuxStream } from '../../shared/stream.ts'
@@ -20,7 +21,7 @@ export class StreamConnection implements Connection {
 
   // Reading: what arrived and was not asked for yet; its bytes count against the credit of the other side.
   #reader: ReadableStreamDefaultController<Uint8Array> | null = null
-  #arrived: Uint8Array[] = []
+  readonly #arrived = new ByteQueue()
   #asked: Deferred<void> | null = null
   #finished = false
   #readingDone = false
@@ -78,12 +79,18 @@ export class StreamConnection implements Connection {
   }
 
   #receive(bytes: Uint8Array): void {
-    if (this.#readingDone) this.#stream.taken(bytes.length)
-    else if (this.#asked !== null) this.#deliver(bytes, this.#asked)
-    else this.#arrived.push(bytes)
+    if (this.#readingDone) {
+      this.#stream.taken(bytes.length)
+      return
+    }
+    // Even where the page waits for it: a page that keeps a small chunk must not keep its whole message.
+    this.#arrived.push(bytes)
+    if (this.#asked !== null) this.#deliver(this.#asked)
   }
 
-  #deliver(bytes: Uint8Array, asked: Deferred<void>): void {
+  #deliver(asked: Deferred<void>): void {
+    const bytes = this.#arrived.shiftPiece()
+    if (bytes === undefined) return
     this.#asked = null
     this.#reader?.enqueue(bytes)
     this.#stream.taken(bytes.length)
@@ -93,15 +100,14 @@ export class StreamConnection implements Connection {
   #pull(): Promise<void> {
     const asked = deferred<void>()
     this.#asked = asked
-    const next = this.#arrived.shift()
-    if (next !== undefined) this.#deliver(next, asked)
-    if (this.#finished && this.#arrived.length === 0) this.#endReadable()
+    this.#deliver(asked)
+    if (this.#finished && this.#arrived.unread === 0) this.#endReadable()
     return asked.promise
   }
 
   #finish(): void {
     this.#finished = true
-    if (this.#arrived.length === 0) this.#endReadable()
+    if (this.#arrived.unread === 0) this.#endReadable()
   }
 
   #endReadable(): void {
@@ -113,7 +119,8 @@ export class StreamConnection implements Connection {
   /** TCP cannot say that only one direction is unwanted: what still comes is dropped, so that the target goes on. */
   #cancel(): void {
     this.#readingDone = true
-    for (const bytes of this.#arrived.splice(0)) this.#stream.taken(bytes.length)
+    this.#stream.taken(this.#arrived.unread)
+    this.#arrived.clear()
   }
 
   async #write(chunk: Uint8Array): Promise<void> {
@@ -148,7 +155,7 @@ export class StreamConnection implements Connection {
 
   #fail(reason: NearportError): void {
     this.#reason = reason
-    this.#arrived = []
+    this.#arrived.clear()
     if (!this.#readingDone) this.#reader?.error(reason)
     this.#writer?.error(reason)
     this.#asked?.resolve()
