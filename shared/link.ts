@@ -203,6 +203,7 @@ export class Link {
     if (this.#step !== 'proof') return
     const tunnel = this.#options.tunnel(request)
     this.#step = 'ready'
+    this.#negotiation.settle()
     clearTimeout(this.#deadline)
     clearTimeout(this.#proofDeadline)
     this.#tunnel = tunnel

@@ -53,6 +53,7 @@ export class Negotiation {
   /** Whether our description said it; null before it left. */
   #toldNat: boolean | null = null
   #connected = false
+  #settled = false
   #destroyed = false
 
   constructor(options: NegotiationOptions) {
@@ -105,8 +106,14 @@ export class Negotiation {
     return this.#peer.bufferSize
   }
 
+  /** The other side is proven: no more is said by way of the server, and nothing the server does or says counts. */
+  settle(): void {
+    this.#settled = true
+  }
+
   /** A sealed signal arrived from the signaling server. */
   receiveSignal(box: string): void {
+    if (this.#settled) return
     this.#incoming = this.#incoming.then(() => this.#receive(box)).catch((error) => this.#fail(asNearportError(error)))
   }
 
@@ -162,7 +169,7 @@ export class Negotiation {
     const { session, self, remote, sealer, sendSignal } = this.#options
     const context = signalContext(session, self, remote, this.#sentSignals++)
     const box = await (await sealer).seal(encodeSignal(signal), context)
-    if (!this.#destroyed) sendSignal(toBase64Url(box))
+    if (!this.#destroyed && !this.#settled) sendSignal(toBase64Url(box))
   }
 
   async #receive(box: string): Promise<void> {
@@ -170,6 +177,7 @@ export class Negotiation {
     const sealed = fromBase64Url(box)
     const context = signalContext(session, remote, self, this.#receivedSignals)
     const plain = sealed && (await (await sealer).open(sealed, context))
+    if (this.#settled) return
     if (!plain) {
       throw new NearportError(
         'signal-refused',

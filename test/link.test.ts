@@ -168,6 +168,52 @@ describe.each(names)('a malicious signaling server (%s)', (_name, engine) => {
     expect((await refused(pair(engine, { up: twice }))).code).toBe('signal-refused')
   })
 
+  test.each<[string, (link: Link, boxes: readonly string[]) => void]>([
+    [
+      'that sends junk, or again what it has seen',
+      (link, boxes) => {
+        for (const box of [...boxes, 'junk', toBase64Url(randomBytes(500))]) link.receiveSignal(box)
+      },
+    ],
+    ['that ends the session', (link) => link.abandon(new NearportError('peer-gone', 'the server ended it'))],
+    [
+      'that is gone when an engine finds one more candidate',
+      ({ connection }) => {
+        const candidate = { candidate: 'candidate:1 1 udp 1 127.0.0.1 9 typ host', sdpMid: '0', sdpMLineIndex: 0 }
+        connection.onicecandidate?.({ candidate } as unknown as RTCPeerConnectionIceEvent)
+      },
+    ],
+  ])('%s disturbs no link that is ready', async (_what, disturb) => {
+    const boxes: string[] = []
+    let isGone = false
+    const record: Carry = (box, deliver) => {
+      if (isGone) throw new NearportError('server-unreachable', 'the server is gone')
+      boxes.push(box)
+      deliver(box)
+    }
+    const accept = () => (stream: MuxStream) => {
+      stream.ondata = (bytes) => stream.write(bytes.slice())
+    }
+    const links = pair(engine, { up: record, down: record, accept })
+    await Promise.all([links.access.ready, links.share.ready])
+    isGone = true
+    const stream = (await links.tunnels.access.open('pc1')).open()
+    const ends: string[] = []
+    for (const link of [links.access, links.share]) {
+      link.closed.then(({ code }) => ends.push(code))
+      disturb(link, boxes)
+    }
+    for (const job of ['a job', 'another one']) {
+      const echoed = new Promise<Uint8Array>((resolve, reject) => {
+        stream.ondata = resolve
+        stream.onreset = reject
+      })
+      stream.write(Buffer.from(job))
+      expect(Buffer.from(await echoed).toString()).toBe(job)
+    }
+    expect(ends).toEqual([])
+  })
+
   test('that lies about who the other side is gets nothing', async () => {
     const liar = await newMember()
     const remote = { peer: share.peer, identity: liar.identity.publicKey }
