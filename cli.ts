@@ -8,6 +8,7 @@ import { registerEnvironmentCommands } from './peer/commands/environment.ts'
 import { registerShareCommands } from './peer/commands/shares.ts'
 import { LOG_LEVELS, type LogOptions, makeLog } from './peer/log.ts'
 import { asNearportError, ERRORS } from './shared/errors.ts'
+import { safeStack } from './shared/safe-text.ts'
 import { registerSignalCommand } from './signaling/command.ts'
 
 const { version } = createRequire(import.meta.url)('nearport/package.json') as { version: string }
@@ -63,7 +64,8 @@ async function run(): Promise<0 | 1 | 2> {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : ERRORS.usage.exit
     const error = asNearportError(thrown)
     process.stderr.write(`nearport: ${error.message} (${error.code})\n  next: ${error.next}\n`)
-    if (error.code === 'internal' && error.cause instanceof Error) process.stderr.write(`${error.cause.stack}\n`)
+    if (error.code === 'internal' && error.cause instanceof Error)
+      process.stderr.write(`${safeStack(error.cause.stack ?? '')}\n`)
     return error.exitStatus
   }
 }

@@ -1,7 +1,8 @@
 /** Logs go to stderr: a line a person reads, or JSON where a program does. */
-import { pino } from 'pino'
+import { type LogFn, type Logger, pino } from 'pino'
 import pretty from 'pino-pretty'
 import type { Log } from '../shared/log.ts'
+import { safeStack, safeStrings, safeText } from '../shared/safe-text.ts'
 
 export interface LogOptions {
   readonly level: string
@@ -15,5 +16,26 @@ export function makeLog({ level, json }: LogOptions): Log {
   const stream = json
     ? pino.destination({ dest: 2, sync: true })
     : pretty({ destination: 2, sync: true, singleLine: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' })
-  return pino({ level }, stream)
+  return pino({ level, formatters: { log: safeFields }, serializers: { err: asItIs }, hooks: { logMethod } }, stream)
+}
+
+/** What an engine, a library or another host put into a field may be anything. */
+const safeFields = (fields: object): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(fields).map(([key, value]) => [key, value instanceof Error ? safeError(value) : safeStrings(value)]),
+  )
+
+function safeError(error: Error): object {
+  const { stack, ...rest } = pino.stdSerializers.err(error)
+  return { ...safeStrings(rest), stack: safeStack(stack) }
+}
+
+/** {@link safeFields} did it. */
+const asItIs = (value: unknown) => value
+
+function logMethod(this: unknown, args: Parameters<LogFn>, method: LogFn): void {
+  method.apply(
+    this as Logger,
+    args.map((arg: unknown) => (typeof arg === 'string' ? safeText(arg) : arg)) as typeof args,
+  )
 }

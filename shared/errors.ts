@@ -3,6 +3,8 @@
  * command ends with: 1 when the same command may succeed later, 2 when it will not succeed as asked.
  * `docs/errors.md` has one row for each, and a test holds the two together.
  */
+import { safeText } from './safe-text.ts'
+
 export const ERRORS = {
   // What the user typed, or the environment holds
   usage: { exit: 2, next: 'run the command with --help' },
@@ -96,7 +98,10 @@ export interface ErrorDetails extends ErrorOptions {
   readonly exit?: 1 | 2
 }
 
-/** The one error class: a code from {@link ERRORS}, and a sentence that says what happened to what. */
+/**
+ * The one error class: a code from {@link ERRORS}, and a sentence that says what happened to what. All words of others
+ * come in an error, and so its text is made safe to be shown here.
+ */
 export class NearportError extends Error {
   override readonly name = 'NearportError'
   readonly code: ErrorCode
@@ -106,7 +111,7 @@ export class NearportError extends Error {
   readonly exitStatus: 1 | 2
 
   constructor(code: ErrorCode, message: string, options: ErrorDetails = {}) {
-    super(message, options)
+    super(safeText(message), options)
     this.code = code
     this.next = options.next ?? ERRORS[code].next
     this.exitStatus = options.exit ?? ERRORS[code].exit

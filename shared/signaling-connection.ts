@@ -156,8 +156,7 @@ export class SignalingConnection {
       const says = `the server at ${url} does not understand ${inWords(SPOKEN)} of the protocol: update the server`
       return new NearportError('version-mismatch', says)
     }
-    // Its text is shown to the user, so that it must not steer a terminal.
-    return new NearportError(code, `${url} refused: ${message.replaceAll(/\p{Cc}/gu, ' ')}`)
+    return new NearportError(code, `${url} refused: ${message}`)
   }
 
   /** The server broke the protocol. */

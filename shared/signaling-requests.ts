@@ -50,8 +50,7 @@ export class Requests {
     }
     this.#pending.delete(request)
     if (message.type === 'ok') pending.answer.resolve(pending.shares)
-    // Its text is shown to the user, so that it must not steer a terminal.
-    else pending.answer.reject(new NearportError(message.code, message.message.replaceAll(/\p{Cc}/gu, ' ')))
+    else pending.answer.reject(new NearportError(message.code, message.message))
     return true
   }
 

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import type { Log } from '../../shared/log.ts'
 import { parseName } from '../../shared/names.ts'
 import { formatNat, type NatReport, parseNat } from '../../shared/nat.ts'
+import { safeStrings } from '../../shared/safe-text.ts'
 import type { SignalingClient } from '../../shared/signaling-client.ts'
 import { type Verdict, verdict } from '../../shared/verdict.ts'
 import { Config } from '../config.ts'
@@ -77,7 +78,7 @@ class Doctor {
       await signaling?.close()
     }
     const status = statusOf(this.#checks)
-    if (this.#options.json) process.stdout.write(`${JSON.stringify(this.#report(status))}\n`)
+    if (this.#options.json) process.stdout.write(`${JSON.stringify(safeStrings(this.#report(status)))}\n`)
     return status
   }
 

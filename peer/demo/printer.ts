@@ -8,6 +8,7 @@ import { createServer, type Socket } from 'node:net'
 import { finished } from 'node:stream/promises'
 import { asNearportError } from '../../shared/errors.ts'
 import { formatHostPort, type HostPort, parseHostPort } from '../../shared/hostport.ts'
+import { safeText } from '../../shared/safe-text.ts'
 
 /** Bytes of a job that are kept for printing; the rest is only counted. */
 const KEPT = 1024 * 1024
@@ -24,7 +25,8 @@ function receiptText(job: Uint8Array): string {
     if (byte === ESC || byte === GS) at += NO_ARGUMENT.has(job[at + 1] ?? 0) ? 1 : 2
     else text.push(byte)
   }
-  return new TextDecoder().decode(Uint8Array.from(text)).replace(/(?!\n)\p{Cc}/gu, '')
+  const lines = new TextDecoder().decode(Uint8Array.from(text)).split(/\r?\n/)
+  return lines.map(safeText).join('\n')
 }
 
 interface Job {

@@ -2,6 +2,7 @@
 import type { CandidatePair } from '../../shared/engine.ts'
 import { asNearportError, type ErrorCode } from '../../shared/errors.ts'
 import { FAMILIES, type Family, type NatBehaviour } from '../../shared/nat.ts'
+import { safeText } from '../../shared/safe-text.ts'
 import type { Verdict } from '../../shared/verdict.ts'
 
 export type CheckName = 'addresses' | 'server' | 'stun' | 'nat' | 'meet' | 'name' | 'link' | 'target'
@@ -72,8 +73,8 @@ const MARKS = ['ok', 'not now', 'no'] as const
 
 /** A finding as people read it. */
 export function formatFinding({ check, status, code, says, next }: Finding): string {
-  const line = `${check.padEnd(9)}  ${MARKS[status].padEnd(7)}  ${says}${code === null ? '' : ` (${code})`}\n`
-  return next === null ? line : `${line}${' '.repeat(20)}next: ${next}\n`
+  const line = `${check.padEnd(9)}  ${MARKS[status].padEnd(7)}  ${safeText(says)}${code === null ? '' : ` (${code})`}\n`
+  return next === null ? line : `${line}${' '.repeat(20)}next: ${safeText(next)}\n`
 }
 
 /** What is said once for each family a host has. */

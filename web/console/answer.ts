@@ -1,4 +1,5 @@
 /** What a printer sends back: kept up to a bound, and shown as text, with the bytes that are none in hex. */
+import { safeText } from '../../shared/safe-text.ts'
 import { CONSOLE } from './limits.ts'
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
@@ -52,7 +53,8 @@ export function answerParts(bytes: Uint8Array): AnswerPart[] {
 /** Null for what is not UTF-8 after all (such as surrogates), or only moves or hides what is around it. */
 function asText(run: string): string | null {
   const text = decoder.decode(Uint8Array.from(run, (byte) => byte.charCodeAt(0)))
-  return /[\ufffd\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text.replaceAll(/[\t\n]/g, '')) ? null : text
+  const shown = text.replaceAll(/[\t\n]/g, '')
+  return shown.includes('\ufffd') || shown !== safeText(shown) ? null : text
 }
 
 const asHex = (run: string): string =>
