@@ -6,12 +6,16 @@ import { registerAccessCommands } from './peer/commands/access.ts'
 import { registerDoctorCommand } from './peer/commands/doctor.ts'
 import { registerEnvironmentCommands } from './peer/commands/environment.ts'
 import { registerShareCommands } from './peer/commands/shares.ts'
+import { Config } from './peer/config.ts'
 import { LOG_LEVELS, type LogOptions, makeLog } from './peer/log.ts'
 import { asNearportError, ERRORS } from './shared/errors.ts'
 import { safeStack } from './shared/safe-text.ts'
 import { registerSignalCommand } from './signaling/command.ts'
 
 const { version } = createRequire(import.meta.url)('nearport/package.json') as { version: string }
+
+/** The others read the folder of the environment, or write there. */
+const WITHOUT_ENVIRONMENT = ['signal', 'version']
 
 const program = new Command('nearport')
   .description('Brings a far TCP port near, peer to peer.')
@@ -28,6 +32,9 @@ const log = ({ quiet = false } = {}) => {
   return makeLog({ level: logLevel ?? (quiet ? 'warn' : 'info'), json: logJson === true })
 }
 
+program.hook('preAction', async (_program, command) => {
+  if (!WITHOUT_ENVIRONMENT.includes(command.name())) await new Config().keepPrivate(log({ quiet: true }))
+})
 registerSignalCommand(program, log)
 registerEnvironmentCommands(program, { log })
 registerShareCommands(program, { log })

@@ -2,10 +2,12 @@
 import { join } from 'node:path'
 import envPaths from 'env-paths'
 import * as v from 'valibot'
+import { keepPrivate } from '../host/private-folder.ts'
 import { fromBase64Url, toBase64Url } from '../shared/bytes.ts'
 import { Identity } from '../shared/crypto.ts'
-import { NearportError } from '../shared/errors.ts'
+import { asNearportError, NearportError } from '../shared/errors.ts'
 import { formatInvite, type Invite, parseInvite } from '../shared/invite.ts'
+import type { Log } from '../shared/log.ts'
 import { NAME_PATTERN } from '../shared/names.ts'
 import { Folder } from './folder.ts'
 
@@ -29,6 +31,9 @@ export interface ReservedShare {
   readonly healthInterval?: number | undefined
 }
 
+/** What nearport has in the folder: files and their drafts, and folders. A server keeps its data below as well. */
+const OURS = /^(?:(?:environment|identity)\.json(?:\..+)?|shares|running|owners|signaling)$/
+
 /** NEARPORT_HOME, else the platform's own folder for configuration. */
 export function configFolder(env: NodeJS.ProcessEnv = process.env): string {
   return env.NEARPORT_HOME || envPaths('nearport', { suffix: '' }).config
@@ -43,6 +48,16 @@ export class Config {
     this.folder = folder
     this.#files = new Folder(folder)
     this.#env = env
+  }
+
+  /** See {@link keepPrivate}. Throws `folder-unsafe`, `config-failed`. */
+  async keepPrivate(log: Log): Promise<void> {
+    try {
+      await keepPrivate({ path: this.folder, ours: OURS, log })
+    } catch (error) {
+      if (error instanceof NearportError) throw error
+      throw new NearportError('config-failed', `${this.folder}: ${asNearportError(error).message}`, { cause: error })
+    }
   }
 
   /** The link this environment is enabled with: NEARPORT_LINK, else what `enable` stored. Throws `not-enabled`. */

@@ -22,6 +22,10 @@ export const ERRORS = {
   'already-enabled': { exit: 2, next: 'run `nearport disable` first, or set NEARPORT_HOME to another folder' },
   'config-invalid': { exit: 2, next: 'mend or remove the file named above' },
   'config-failed': { exit: 2, next: 'check the permissions and free space of the folder named above' },
+  'folder-unsafe': {
+    exit: 2,
+    next: 'look at what is in it, then run `chmod go-w` on it; or name a folder inside it, which nearport makes itself',
+  },
   'not-reserved-here': { exit: 2, next: 'run `nearport reserve private TARGET --unique-name NAME` here first' },
   'engine-missing': { exit: 2, next: 'use --engine auto, or install the package node-datachannel' },
   'insecure-context': { exit: 2, next: 'open the page over https:, or from localhost' },

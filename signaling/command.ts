@@ -1,5 +1,5 @@
 /** `nearport signal`. */
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { createSecureContext } from 'node:tls'
@@ -23,6 +23,9 @@ interface Flags {
   readonly tlsCert?: string
   readonly tlsKey?: string
 }
+
+/** Bits of a mode: what those may do who are neither the owner nor of the group. */
+const EVERYBODY = 0o007
 
 /** Beside the compiled program. */
 const WEB_DIR = fileURLToPath(new URL('../web/', import.meta.url))
@@ -72,7 +75,7 @@ export async function signalingOptions(flags: Flags, env: NodeJS.ProcessEnv, log
     stunAlternatePort: parseStunPort('--stun-alternate-port', flags.stunAlternatePort),
     stunAlternateAddress: parseAlternateAddress(flags),
     webDir: WEB_DIR,
-    tls: await readTls(flags),
+    tls: await readTls(flags, log),
     log,
   }
 }
@@ -153,7 +156,7 @@ function parseAlternateAddress(flags: Flags): string | undefined {
   return second
 }
 
-async function readTls({ tlsCert, tlsKey }: Flags): Promise<{ cert: Buffer; key: Buffer } | undefined> {
+async function readTls({ tlsCert, tlsKey }: Flags, log: Log): Promise<{ cert: Buffer; key: Buffer } | undefined> {
   if (tlsCert === undefined && tlsKey === undefined) return undefined
   if (tlsCert === undefined || tlsKey === undefined) {
     throw new NearportError('tls-invalid', 'one of --tls-cert and --tls-key is missing')
@@ -161,6 +164,9 @@ async function readTls({ tlsCert, tlsKey }: Flags): Promise<{ cert: Buffer; key:
   try {
     const tls = { cert: await readFile(tlsCert), key: await readFile(tlsKey) }
     createSecureContext(tls)
+    if (process.platform !== 'win32' && ((await stat(tlsKey)).mode & EVERYBODY) !== 0) {
+      log.warn({ file: tlsKey, next: `chmod o= ${tlsKey}` }, 'every user of this host can read the TLS key')
+    }
     return tls
   } catch (error) {
     const reason = asNearportError(error).message

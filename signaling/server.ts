@@ -58,8 +58,8 @@ export interface SignalingServer {
 }
 
 /**
- * Throws `store-locked`, `store-failed`, `config-invalid` (the data folder), `key-mismatch`, `listen-failed`,
- * `tls-invalid`.
+ * Throws `store-locked`, `store-failed`, `folder-unsafe`, `config-invalid` (the data folder), `key-mismatch`,
+ * `listen-failed`, `tls-invalid`.
  */
 export async function startSignaling(options: SignalingOptions): Promise<SignalingServer> {
   const limits = withLimits(options.limits)

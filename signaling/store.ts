@@ -5,6 +5,7 @@
  */
 import { mkdir } from 'node:fs/promises'
 import * as v from 'valibot'
+import { keepPrivate } from '../host/private-folder.ts'
 import { fromBase64Url, toBase64Url } from '../shared/bytes.ts'
 import type { Bytes } from '../shared/crypto.ts'
 import { type Deferred, deferred } from '../shared/deferred.ts'
@@ -16,6 +17,8 @@ import { type Change, Disk, type DiskOptions, isLocked, reasonOf } from './disk.
 const FORMAT = 1
 const META_KEY = 'meta'
 const NAME_PREFIX = 'name/'
+/** What LevelDB has in its folder. */
+const LEVEL_FILE = /^(?:CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.(?:log|ldb|sst|dbtmp))$/
 
 const base64url32 = base64url(32)
 const MetaSchema = v.strictObject({ format: v.literal(FORMAT), verifier: base64url32 })
@@ -47,16 +50,21 @@ export class Store {
 
   /**
    * Opens the store in `folder`, and makes it if need be. Throws `store-locked` when another process has it open,
-   * `store-failed` when the disk refuses, `config-invalid` when what is stored is not ours.
+   * `store-failed` when the disk refuses, `folder-unsafe` when others can write to it, `config-invalid` when what is
+   * stored is not ours.
    */
   static async open(options: StoreOptions): Promise<Store> {
-    const { folder } = options
+    const { folder, log } = options
     const store = new Store(options)
     let entries: ReadonlyMap<string, string>
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 })
+      await keepPrivate({ path: folder, ours: LEVEL_FILE, log })
+      // LevelDB makes files whenever it likes, and takes no mode for them.
+      process.umask(0o077)
       entries = await store.#disk.open()
     } catch (error) {
+      if (error instanceof NearportError) throw error
       throw isLocked(error)
         ? new NearportError('store-locked', `${folder} is in use by another process`, { cause: error })
         : failed(`cannot open ${folder}`, error)

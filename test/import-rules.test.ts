@@ -6,12 +6,13 @@ import { literal, type Node, parse, repositoryFile, sourceFiles, walk } from './
 /** Folders (and the one file) of the repository, and which of them each may import. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'cli.ts': ['peer', 'signaling', 'shared'],
-  peer: ['peer', 'shared'],
-  signaling: ['signaling', 'shared'],
+  peer: ['peer', 'host', 'shared'],
+  signaling: ['signaling', 'host', 'shared'],
+  host: ['host', 'shared'],
   shared: ['shared'],
   web: ['web', 'shared'],
   bench: ['bench', 'peer', 'shared', 'web'],
-  test: ['test', 'bench', 'peer', 'signaling', 'shared', 'web', 'cli.ts'],
+  test: ['test', 'bench', 'peer', 'signaling', 'host', 'shared', 'web', 'cli.ts'],
 }
 
 /** These run in web pages: no Node module, and only packages that run there too. */

@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { toBase64Url } from '../shared/bytes.ts'
@@ -74,6 +75,30 @@ describe('the options of nearport signal', () => {
     ['a key that is none', { listen }, { NEARPORT_KEY: 'secret' }, 'link-invalid'],
   ])('refuse %s', async (_what, flags, more, code) => {
     await expect(signalingOptions(flags, { ...env, ...more }, log)).rejects.toMatchObject({ code })
+  })
+
+  test('warn of a TLS key that everybody on the host can read', async () => {
+    const folder = await temporaryFolder()
+    const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
+    execFileSync(
+      'openssl',
+      [
+        ...'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x -days 1'.split(' '),
+        '-keyout',
+        key,
+        '-out',
+        cert,
+      ],
+      { stdio: 'ignore' },
+    )
+    const warnings = async (mode: number) => {
+      await chmod(key, mode)
+      const collected = collectingLog()
+      await signalingOptions({ listen, tlsCert: cert, tlsKey: key }, env, collected)
+      return collected.entries
+    }
+    expect(await warnings(0o640)).toEqual([])
+    expect(await warnings(0o644)).toMatchObject([{ level: 'warn', fields: { file: key, next: `chmod o= ${key}` } }])
   })
 
   test('refuse TLS files that are no PEM, and never repeat a key', async () => {
