@@ -1,6 +1,7 @@
 /** One WebSocket: admission first, then its messages go to the hub. Whoever breaks a rule is cut off, by name. */
 
 import { toBase64Url } from '../shared/bytes.ts'
+import { shortIdentity } from '../shared/crypto.ts'
 import { asNearportError, NearportError } from '../shared/errors.ts'
 import type { Limits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
@@ -179,9 +180,11 @@ export class Connection {
     else log.warn({ ...who, code: error.code, reason: error.message }, 'cut off a peer')
   }
 
-  #who(): { remote: string; peer?: string } {
+  #who(): { remote: string; peer?: string; owner?: string } {
     const { remote } = this.#options
-    return 'hello' in this.#state ? { remote, peer: this.#state.hello.peer } : { remote }
+    if (!('hello' in this.#state)) return { remote }
+    const { peer, identity } = this.#state.hello
+    return { remote, peer, owner: shortIdentity(identity) }
   }
 
   #after(ms: number, message: string): NodeJS.Timeout {

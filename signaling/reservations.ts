@@ -2,9 +2,24 @@
  * Who may reserve and release which name. Writes of one name take turns, so that two peers cannot both get it, and
  * what others see changes only once it is on disk: there is nothing to roll back when the disk refuses.
  */
+import { fromBase64Url } from '../shared/bytes.ts'
+import { isSoundPublicKey } from '../shared/ed25519.ts'
 import { NearportError } from '../shared/errors.ts'
 import type { Limits } from '../shared/limits.ts'
+import type { Log } from '../shared/log.ts'
 import type { Reservation, Store } from './store.ts'
+
+/**
+ * Releases names of identities that are refused today: earlier versions took keys that everybody can sign for. Peers
+ * would not understand a message that names one. Throws `store-failed`.
+ */
+export async function releaseNobodys(store: Store, log: Log): Promise<void> {
+  for (const [name, { owner }] of [...store.reservations]) {
+    if (isSoundPublicKey(fromBase64Url(owner) ?? new Uint8Array())) continue
+    await store.delete(name)
+    log.warn({ name, owner }, 'released a name whose owner has an identity that everybody can sign for')
+  }
+}
 
 export class Reservations {
   readonly #store: Store

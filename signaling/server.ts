@@ -12,6 +12,7 @@ import { Holds } from './holds.ts'
 import { Hub } from './hub.ts'
 import { Peers } from './peers.ts'
 import { defaultUrl } from './public-url.ts'
+import { releaseNobodys } from './reservations.ts'
 import { Store } from './store.ts'
 import { type StunServer, startStun } from './stun.ts'
 import { readWebFiles, serveWebFiles } from './web-files.ts'
@@ -64,6 +65,7 @@ export interface SignalingServer {
 export async function startSignaling(options: SignalingOptions): Promise<SignalingServer> {
   const limits = withLimits(options.limits)
   const store = await Store.open({ folder: options.dataDir, log: options.log })
+  await releaseNobodys(store, options.log)
   const hub = new Hub(store, await Holds.open(options.dataDir, limits, options.log), limits, options.log)
   const opened: { close(): Promise<void> }[] = [
     {

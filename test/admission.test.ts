@@ -8,17 +8,22 @@ import { toBase64Url } from '../shared/bytes.ts'
 import { admissionTranscript, admissionVerifier, Identity, MacKey, networkId, randomBytes } from '../shared/crypto.ts'
 import { isSoundPublicKey } from '../shared/ed25519.ts'
 import { socketUrl } from '../shared/invite.ts'
+import { Store } from '../signaling/store.ts'
+import { closeFakeServers, fakeServer } from './support/fake-signaling.ts'
 import {
   closeTestSignaling,
+  collectingLog,
   newIdentity,
   RawPeer,
   startTestSignaling,
   type TestSignaling,
+  temporaryFolder,
 } from './support/signaling.ts'
 
 const middlemen: WebSocketServer[] = []
 afterEach(async () => {
   await closeTestSignaling()
+  await closeFakeServers()
   for (const server of middlemen.splice(0)) server.close()
 })
 
@@ -123,8 +128,8 @@ describe('versions', () => {
   test.each([
     ['a peer of version 2', { version: 2, least: undefined, capabilities: undefined, nonce: undefined }, 'peer'],
     ['an older peer', { version: 2, least: 1 }, 'peer'],
-    ['a newer peer', { version: 5, least: 4 }, 'server'],
-    ['a peer that speaks no version', { version: 3, least: 4 }, 'server'],
+    ['a newer peer', { version: 9, least: 8 }, 'server'],
+    ['a peer that speaks no version', { least: 9 }, 'server'],
   ])('%s is refused, and told whom to update', async (_, change, whom) => {
     const { url } = await startTestSignaling()
     const peer = await RawPeer.connect(url, await newIdentity())
@@ -153,20 +158,15 @@ describe('versions', () => {
   })
 
   test('a server of version 2 is named as what is to be updated', async () => {
-    const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
-    middlemen.push(server)
-    await once(server, 'listening')
     // Word for word what it answers.
     const refusal = { type: 'refused', request: null, code: 'message-malformed' }
     const message = 'a peer sent a message that has a bad least'
-    server.on('connection', (socket) => {
-      socket.on('message', () => {
-        socket.send(JSON.stringify({ ...refusal, message }))
-        socket.close(1008, 'message-malformed')
-      })
+    const url = await fakeServer((_hello, socket) => {
+      socket.send(JSON.stringify({ ...refusal, message }))
+      socket.close(1008, 'message-malformed')
     })
     const { newClient } = await startTestSignaling()
-    const client = await newClient(undefined, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` })
+    const client = await newClient(undefined, { url })
     await expect(client.start()).rejects.toMatchObject({
       code: 'version-mismatch',
       message: expect.stringContaining('update the server'),
@@ -218,5 +218,18 @@ describe("identities that are nobody's", () => {
       await expect(peer.admit(networkKey)).rejects.toThrow()
       expect(await peer.cutOff()).toMatchObject({ code: 'message-malformed' })
     }
+  })
+
+  test('lose the names that an earlier version let them reserve', async () => {
+    const dataDir = await temporaryFolder()
+    const store = await Store.open({ folder: dataDir, log: collectingLog() })
+    await store.begin(await admissionVerifier(new Uint8Array(32)))
+    await store.put('pc1', { owner: `AQ${'A'.repeat(41)}`, mode: 'tcpTunnel' })
+    await store.close()
+    const { newPeer, log } = await startTestSignaling({ dataDir, networkKey: new Uint8Array(32) })
+    expect(log.entries).toContainEqual(
+      expect.objectContaining({ level: 'warn', fields: expect.objectContaining({ name: 'pc1' }) }),
+    )
+    expect(await (await newPeer()).ask({ type: 'reserve', name: 'pc1', mode: 'tcpTunnel' })).toBe('ok')
   })
 })
