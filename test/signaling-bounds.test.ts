@@ -60,6 +60,15 @@ describe('the socket of a process', () => {
     expect(await failed).toMatchObject({ code: 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' })
   })
 
+  test('refuses a message in more parts than one has, each of which would hold the bytes around it', async () => {
+    const url = await rawServer((socket) => {
+      const [beginning, part] = [Buffer.from([0x01, 1, 0x20]), Buffer.from([0x00, 1, 0x20])]
+      socket.write(Buffer.concat([beginning, ...Array.from({ length: LIMITS.signalingFragments }, () => part)]))
+    })
+    const failed = new Promise<Error>((resolve) => open(url).on('error', resolve))
+    expect(await failed).toMatchObject({ code: 'WS_ERR_TOO_MANY_BUFFERED_PARTS' })
+  })
+
   function open(url: string): SignalingSocket {
     const socket = new SignalingSocket(url)
     closing.push(() => socket.terminate())
