@@ -5,7 +5,9 @@ import { Command, CommanderError, Option } from 'commander'
 import { registerAccessCommands } from './peer/commands/access.ts'
 import { registerDoctorCommand } from './peer/commands/doctor.ts'
 import { registerEnvironmentCommands } from './peer/commands/environment.ts'
+import { registerIdentityCommands } from './peer/commands/identity.ts'
 import { registerShareCommands } from './peer/commands/shares.ts'
+import { registerTrustCommand } from './peer/commands/trust.ts'
 import { Config } from './peer/config.ts'
 import { LOG_LEVELS, type LogOptions, makeLog } from './peer/log.ts'
 import { asNearportError, ERRORS } from './shared/errors.ts'
@@ -39,6 +41,8 @@ registerSignalCommand(program, log)
 registerEnvironmentCommands(program, { log })
 registerShareCommands(program, { log })
 registerAccessCommands(program, { log })
+registerTrustCommand(program, { log })
+registerIdentityCommands(program)
 /** What doctor found. */
 let findings: 0 | 1 | 2 = 0
 registerDoctorCommand(program, { log }, (status) => {

@@ -11,16 +11,18 @@ import type { Log } from '../shared/log.ts'
 import { NAME_PATTERN } from '../shared/names.ts'
 import { Folder } from './folder.ts'
 
-const EnvironmentFile = v.strictObject({ version: v.literal(1), link: v.string() })
-const IdentityFile = v.strictObject({ version: v.literal(1), privateKey: v.string() })
+export const EnvironmentFile = v.strictObject({ version: v.literal(1), link: v.string() })
+export const IdentityFile = v.strictObject({ version: v.literal(1), privateKey: v.string() })
 const wholeFrom = (least: number) => v.pipe(v.number(), v.safeInteger(), v.minValue(least))
-const ShareFile = v.strictObject({
-  version: v.literal(1),
+const ShareEntries = {
   target: v.string(),
   maxConnections: v.nullable(wholeFrom(1)),
   /** Absent, too, in files from before there was such a thing. */
   healthInterval: v.optional(wholeFrom(0)),
-})
+}
+const ShareFile = v.strictObject({ version: v.literal(1), ...ShareEntries })
+/** A {@link ReservedShare}. */
+export const Reserved = v.strictObject(ShareEntries)
 
 export interface ReservedShare {
   /** HOST:PORT, as given */

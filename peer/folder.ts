@@ -1,4 +1,5 @@
 /** The files of a configuration folder: each is written whole or not at all, and only this user can read it. */
+import type { Dirent } from 'node:fs'
 import { link, mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { nanoid } from 'nanoid'
@@ -65,15 +66,15 @@ export class Folder {
     await syncFolder(dirname(this.pathOf(file)))
   }
 
-  /** The names of what is in a folder below, without their `.json`; none if it does not exist. Throws `config-failed`. */
+  /** The names of the folders in a folder below; none if it does not exist. Throws `config-failed`. */
+  async folders(folder: string): Promise<string[]> {
+    return (await this.#entries(folder)).filter((entry) => entry.isDirectory()).map(({ name }) => name)
+  }
+
+  /** The names of the files in a folder below, without their `.json`; none if it does not exist. Throws `config-failed`. */
   async list(folder: string): Promise<string[]> {
-    try {
-      const files = await readdir(this.pathOf(folder))
-      return files.filter((file) => file.endsWith('.json')).map((file) => file.slice(0, -'.json'.length))
-    } catch (error) {
-      if (codeOf(error) === 'ENOENT') return []
-      throw this.#failed(folder, error)
-    }
+    const files = (await this.#entries(folder)).map(({ name }) => name)
+    return files.filter((file) => file.endsWith('.json')).map((file) => file.slice(0, -'.json'.length))
   }
 
   /** A file, or a folder with all that is in it. Throws `config-failed`. */
@@ -82,6 +83,15 @@ export class Folder {
       await rm(this.pathOf(file), { recursive: true, force: true })
     } catch (error) {
       throw this.#failed(file, error)
+    }
+  }
+
+  async #entries(folder: string): Promise<Dirent[]> {
+    try {
+      return await readdir(this.pathOf(folder), { withFileTypes: true })
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return []
+      throw this.#failed(folder, error)
     }
   }
 

@@ -4,6 +4,7 @@ import type { Identity } from '../shared/crypto.ts'
 import { asNearportError } from '../shared/errors.ts'
 import type { HostPort } from '../shared/hostport.ts'
 import type { Invite } from '../shared/invite.ts'
+import { KnownOwners } from '../shared/known-owners.ts'
 import type { Log } from '../shared/log.ts'
 import type { PeerNode } from '../shared/node.ts'
 import { SignalingClient } from '../shared/signaling-client.ts'
@@ -11,6 +12,7 @@ import type { Config } from './config.ts'
 import { stunServers } from './engines/ice.ts'
 import { type EngineChoice, loadEngine } from './engines/index.ts'
 import { NatWatch } from './nat.ts'
+import { OwnerFiles } from './owner-files.ts'
 import { Predecessors } from './predecessors.ts'
 import { SignalingSocket } from './signaling-socket.ts'
 
@@ -86,7 +88,8 @@ export async function startPeer(config: Config, options: PeerOptions, log: Log):
   // It was lost perhaps because the network is another now.
   signaling.onreconnect.add(() => natWatch.look(stunServer(signaling)))
   const { grace } = options
-  const node = { peer, identity, networkKey, engine, signaling, grace, predecessors, log }
+  const owners = new KnownOwners(await OwnerFiles.of(config.folder, networkKey), log)
+  const node = { peer, identity, networkKey, engine, signaling, grace, predecessors, owners, log }
   return { ...node, nat: natWatch.report, natWatch, leave: () => running.leave(peer) }
 }
 

@@ -1,6 +1,6 @@
 /** The access side: it follows where each name is served, and opens streams to it. */
 import { deferred } from './deferred.ts'
-import { asNearportError, NearportError } from './errors.ts'
+import { asNearportError, explained, NearportError } from './errors.ts'
 import { FarPeer } from './far-peer.ts'
 import { LIMITS } from './limits.ts'
 import type { Link } from './link.ts'
@@ -14,7 +14,11 @@ import type { MuxStream } from './stream.ts'
 interface AccessedName {
   /** See TunnelRequest. */
   readonly slot: number
+  /** The server's last word, which counts once the owner has been checked. */
+  told: Presence | null
   presence: Presence | null
+  /** Why who is said to serve it is not asked; null if it is. */
+  refused: NearportError | null
   /** The peer that serves it, or the last one that did. */
   far: FarPeer | null
 }
@@ -27,6 +31,7 @@ export class Access {
   readonly #connections: number
   readonly #sessions = new Map<string, Link>()
   #waiting = deferred<void>()
+  readonly #look: ReturnType<typeof setInterval>
 
   /**
    * `connections` to each share process, among which the names are spread in their order: under loss each connection is
@@ -42,11 +47,13 @@ export class Access {
     node.signaling.onreconnect.add(() => {
       for (const far of this.#peers.values()) far.renegotiate()
     })
+    this.#look = setInterval(() => this.#lookAgain(), LIMITS.ownerCheck)
   }
 
   /** Follows a name from now on; returns its presence. Rejects when the server cannot be asked. */
   async add(name: string): Promise<Presence['state']> {
-    this.#names.set(name, { slot: this.#names.size % this.#connections, presence: null, far: null })
+    const slot = this.#names.size % this.#connections
+    this.#names.set(name, { slot, told: null, presence: null, refused: null, far: null })
     try {
       await this.#node.signaling.watch(name, (presence) => this.#update(presence))
     } catch (error) {
@@ -63,9 +70,13 @@ export class Access {
     if (accessed === undefined) throw new NearportError('internal', `"${name}" is not accessed here`)
     // A job may come before the server has answered.
     while (accessed.presence === null) await this.#waiting.promise
-    const { presence, far } = accessed
+    // The user may have accepted the owner since.
+    if (accessed.refused !== null) await this.recheck(name)
+    const { presence, refused, far } = accessed
+    const isThere = presence.state === 'online' && refused === null
     // A channel that is up is better proof than what the server last said: it may be down itself.
-    if (far !== null && (presence.state === 'online' || far.carries(name))) return (await this.#mux(far, name)).open()
+    if (far !== null && (isThere || far.carries(name))) return (await this.#mux(far, name)).open()
+    if (refused !== null) throw refused
     if (presence.state === 'offline')
       throw new NearportError('name-offline', `"${name}" is offline: nobody serves it now`)
     throw new NearportError('name-unknown', `"${name}" is not known to the server`)
@@ -74,6 +85,12 @@ export class Access {
   /** Whether {@link add} was asked for it. */
   has(name: string): boolean {
     return this.#names.has(name)
+  }
+
+  /** Looks again whether who serves a name is its owner: what is known of it may be another. */
+  async recheck(name: string): Promise<void> {
+    const accessed = this.#names.get(name)
+    if (accessed !== undefined && accessed.told !== null) await this.#settle(accessed, accessed.told)
   }
 
   /** The connection under the link to who serves a name, for its statistics; null while there is none. */
@@ -101,6 +118,7 @@ export class Access {
 
   /** Ends every link. */
   async close(reason: NearportError): Promise<void> {
+    clearInterval(this.#look)
     await Promise.all([...this.#peers.values()].map((far) => far.close(reason)))
   }
 
@@ -117,22 +135,63 @@ export class Access {
   #update(presence: Presence): void {
     const accessed = this.#names.get(presence.name)
     if (accessed === undefined) return
-    const before = accessed.presence
-    accessed.presence = presence
-    if (before?.state !== presence.state || before.peer !== presence.peer || before.owner !== presence.owner) {
-      this.#node.log.info({ name: presence.name, state: presence.state, peer: presence.peer }, 'share presence')
+    accessed.told = presence
+    this.#settle(accessed, presence).catch((error) => this.#failed(presence.name, error))
+  }
+
+  async #settle(accessed: AccessedName, presence: Presence): Promise<void> {
+    const { name, state, owner } = presence
+    const refused = state === 'online' && owner !== null ? await this.#refusal(name, owner) : null
+    // Another word may have come meanwhile, which is checked by itself.
+    if (accessed.told === presence && this.#names.get(name) === accessed) this.#apply(accessed, presence, refused)
+  }
+
+  async #refusal(name: string, owner: string): Promise<NearportError | null> {
+    try {
+      await this.#node.owners.check(name, owner)
+      return null
+    } catch (error) {
+      return asNearportError(error)
     }
-    if (presence.state === 'online' && presence.peer !== null && presence.owner !== null) {
-      const far = this.#peer(presence.peer, presence.owner, accessed.slot)
-      if (accessed.far !== far) this.#move(presence.name, accessed.far)
+  }
+
+  #apply(accessed: AccessedName, presence: Presence, refused: NearportError | null): void {
+    const { log } = this.#node
+    const { presence: before, refused: refusedBefore } = accessed
+    const { name, state, peer, owner } = presence
+    accessed.presence = presence
+    accessed.refused = refused
+    if (before?.state !== state || before.peer !== peer || before.owner !== owner) {
+      log.info({ name, state, peer }, 'share presence')
+    }
+    if (refused !== null && refused.message !== refusedBefore?.message) {
+      log.error({ name, ...explained(refused) }, 'share refused')
+    }
+    if (state === 'online' && peer !== null && owner !== null && refused === null) {
+      const far = this.#peer(peer, owner, accessed.slot)
+      if (accessed.far !== far) this.#move(name, accessed.far)
       accessed.far = far
-      far.keep(presence.name)
+      far.keep(name)
     } else {
-      accessed.far?.lose(presence.name)
+      accessed.far?.lose(name)
     }
     this.#forgetUnused()
     this.#waiting.resolve()
     this.#waiting = deferred<void>()
+  }
+
+  /** What is refused may have been accepted, and a disk may have room again. */
+  #lookAgain(): void {
+    const { owners } = this.#node
+    for (const [name, { refused }] of this.#names) {
+      const looking = owners.keepAgain(name).then(() => (refused === null ? undefined : this.recheck(name)))
+      // Why it was not kept, such as another owner that another process met, is found anew.
+      looking.catch(() => this.recheck(name)).catch((error) => this.#failed(name, error))
+    }
+  }
+
+  #failed(name: string, error: unknown): void {
+    this.#node.log.error({ name, ...explained(asNearportError(error)) }, 'the owner of a share was not checked')
   }
 
   #move(name: string, before: FarPeer | null): void {
@@ -146,6 +205,7 @@ export class Access {
     let far = this.#peers.get(key)
     if (far === undefined) {
       far = new FarPeer(this.#node, peer, owner, slot, this.#sessions)
+      far.onrefused = (name) => this.recheck(name).catch((error) => this.#failed(name, error))
       this.#peers.set(key, far)
     }
     return far

@@ -5,6 +5,7 @@
  */
 import { lengthPrefixed, toBase64Url, utf8 } from './bytes.ts'
 import { isSoundPublicKey } from './ed25519.ts'
+import { identityFingerprint } from './fingerprint.ts'
 import type { PeerRef } from './peer-key.ts'
 
 export type Bytes = Uint8Array<ArrayBuffer>
@@ -186,6 +187,5 @@ export function healthContext(name: string, { peer, identity }: PeerRef): Bytes 
   return lengthPrefixed('nearport/3 health', name, peer, identity)
 }
 
-/** The first 8 characters of an identity: enough to tell environments apart in a log. */
-export const shortIdentity = (identity: string | Bytes): string =>
-  (typeof identity === 'string' ? identity : toBase64Url(identity)).slice(0, 8)
+/** The first half of its fingerprint: enough to tell environments apart in a log. */
+export const shortIdentity = (identity: string | Bytes): string => identityFingerprint(identity).slice(0, 9)

@@ -62,6 +62,11 @@ export const ERRORS = {
   'name-unknown': { exit: 2, next: 'check the spelling; the other side makes it with `reserve` or `share private`' },
   'name-offline': { exit: 1, next: 'start `nearport share` for this name on the other side' },
   'not-owner': { exit: 2, next: 'run this in the environment that reserved the name' },
+  'owner-changed': {
+    exit: 2,
+    next: 'compare the new fingerprint with `nearport identity show` on the share host; if it is that, run `nearport trust NAME`',
+  },
+  'owner-unknown': { exit: 2, next: '`nearport overview` shows the fingerprints of the owners' },
   displaced: { exit: 2, next: 'a newer process of this environment serves the name: keep only one' },
 
   // Between the two peers

@@ -2,7 +2,7 @@
 import { nanoid } from 'nanoid'
 import { Backoff } from './backoff.ts'
 import { Sealer, shortIdentity } from './crypto.ts'
-import { type ErrorCode, explained, NearportError } from './errors.ts'
+import { asNearportError, type ErrorCode, explained, NearportError } from './errors.ts'
 import { FarStatus } from './far-status.ts'
 import { LIMITS } from './limits.ts'
 import { Link } from './link.ts'
@@ -15,6 +15,8 @@ const ABOUT_THE_NAME: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['name-offline
 
 export class FarPeer {
   readonly peer: string
+  /** Called when a name is not used here, as its owner is not the one that is known. */
+  onrefused: (name: string) => void = () => undefined
   readonly #owner: string
   readonly #slot: number
   readonly #node: PeerNode
@@ -113,11 +115,25 @@ export class FarPeer {
     const known = this.#muxes.get(name)
     if (known !== undefined) return known
     const muxes = this.#muxes
-    const mux = this.#ensureTunnel().open(name)
+    const mux = this.#open(this.#ensureTunnel(), name)
     muxes.set(name, mux)
     // A refused or ended channel is asked for again at the next job.
     const drop = () => muxes.delete(name)
     mux.then((opened) => opened.closed.then(drop), drop)
+    return mux
+  }
+
+  /** Nothing is sent before its owner is known: the identity was proven by the link, and says that it serves the name. */
+  async #open(tunnel: Tunnel, name: string): Promise<Mux> {
+    const mux = await tunnel.open(name)
+    try {
+      await this.#node.owners.remember(name, this.#owner)
+    } catch (error) {
+      // Why is not for the other side.
+      tunnel.withdraw(name, new NearportError('peer-reset', `"${name}" is not used from this peer`))
+      this.onrefused(name)
+      throw asNearportError(error)
+    }
     return mux
   }
 

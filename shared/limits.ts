@@ -99,6 +99,8 @@ export const LIMITS = {
   byeDeadline: SECOND,
   /** ms a web page that goes away in the middle of a job stays for its last word to leave, behind what was sent before it. */
   pageLeaving: 300,
+  /** ms between looks at whether an owner that was refused has been accepted: who ran `nearport trust` waits for it. */
+  ownerCheck: 2 * SECOND,
   /** links a process accepts at once; about 200 KiB each. */
   linksPerProcess: 256,
   /** connections between two processes, see --connections: each has its own congestion window, and about 200 KiB. */
@@ -131,8 +133,6 @@ export const LIMITS = {
   dtlsRepeatFirst: 400,
   /** times a DTLS flight is sent again: for 25 s in all, and no link waits that long. */
   dtlsRepeats: 5,
-  /** parts of messages kept that cannot be delivered yet, as one before them is missing: as many as the window of 1 MiB has. */
-  reassemblyChunks: 1024,
   /** offers remembered so that a replayed one is refused without answering it. */
   rememberedSessions: 10_000,
 

@@ -38,8 +38,10 @@ const STATUS: ShareStatus = {
 }
 
 const share = (name: string, status: ShareStatus | null = null): ShareView => ({
-  ...{ name, status, owner: 'o', state: 'online', reserved: true, peer: 'p' },
+  ...{ name, status, owner: OWNER, knownOwner: null, state: 'online', reserved: true, peer: 'p' },
 })
+
+const OWNER = 'A'.repeat(43)
 
 const PATH: PathView = {
   local: { address: '10.0.0.1', port: 1, type: 'host' },
@@ -62,6 +64,7 @@ describe('the desk', () => {
   const paths = new Map<string, PathView>()
   const remembered: string[] = []
   const invites: string[] = []
+  const trusted: [string, string][] = []
   let refused: ErrorCode | null
   /** what open() gives; null: it refuses */
   let connection: Connection | null
@@ -81,12 +84,13 @@ describe('the desk', () => {
         ? Promise.reject(new NearportError('name-offline', 'nobody'))
         : Promise.resolve(connection)
     },
+    trust: async (name, owner) => void trusted.push([name, owner]),
     path: (name) => Promise.resolve(paths.get(name) ?? null),
     close: () => Promise.resolve(),
   }
 
   beforeEach(() => {
-    for (const list of [opened, remembered, invites]) list.length = 0
+    for (const list of [opened, remembered, invites, trusted]) list.length = 0
     paths.clear()
     shares.tell([])
     state.tell(true)
@@ -208,6 +212,21 @@ describe('the desk', () => {
     const before = changes
     desk.noticeStalls()
     expect(changes).toBe(before)
+  })
+
+  test('the owner that is accepted is the one that was asked about, whomever the server names by then', async () => {
+    await desk.start(KEY)
+    const [known, seen, later] = ['A', 'B', 'C'].map((letter) => letter.repeat(43)) as [string, string, string]
+    shares.tell([{ ...share('bar'), owner: seen, knownOwner: known }])
+    desk.consider('bar', seen)
+    shares.tell([{ ...share('bar'), owner: later, knownOwner: known }])
+    expect(desk.considered.get('bar')).toBe(seen)
+    await desk.trust('bar', desk.considered.get('bar') ?? '')
+    expect(trusted).toEqual([['bar', seen]])
+    expect([desk.considered.size, desk.announcement]).toEqual([0, 'The new owner of bar is accepted.'])
+    desk.consider('bar', seen)
+    desk.consider('bar', null)
+    expect(desk.considered.size).toBe(0)
   })
 
   test('paths come and go', async () => {

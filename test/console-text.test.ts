@@ -67,10 +67,12 @@ describe('words', () => {
         fromTarget: 0,
         servedMs: 0,
       }) as const
-    expect(conditionOf({ state: 'offline', status: status('up') })).toBe('offline')
-    expect(conditionOf({ state: 'online', status: null })).toBe('asked')
-    expect(conditionOf({ state: 'online', status: status('down') })).toBe('down')
-    expect(conditionOf({ state: 'online', status: status('off') })).toBe('off')
+    const owners = { owner: 'a', knownOwner: null }
+    expect(conditionOf({ ...owners, state: 'offline', status: status('up') })).toBe('offline')
+    expect(conditionOf({ ...owners, state: 'online', status: null })).toBe('asked')
+    expect(conditionOf({ ...owners, state: 'online', status: status('down') })).toBe('down')
+    expect(conditionOf({ ...owners, knownOwner: 'a', state: 'online', status: status('off') })).toBe('off')
+    expect(conditionOf({ ...owners, knownOwner: 'b', state: 'online', status: status('up') })).toBe('changed')
   })
 })
 

@@ -4,10 +4,12 @@ import { nanoid } from 'nanoid'
 import { Access } from '../shared/access.ts'
 import type { Engine } from '../shared/engine.ts'
 import { NearportError } from '../shared/errors.ts'
+import { KnownOwners } from '../shared/known-owners.ts'
 import type { PeerNode } from '../shared/node.ts'
 import { type Service, Share } from '../shared/share.ts'
 import type { Health, PeerStatus } from '../shared/status.ts'
 import { availableEngines, silentLog } from './support/links.ts'
+import { MemoryStore } from './support/owners.ts'
 import { closeTestSignaling, newIdentity, startTestSignaling, type TestSignaling } from './support/signaling.ts'
 
 const engines = await availableEngines()
@@ -27,7 +29,8 @@ async function node(server: TestSignaling, engine: Engine): Promise<PeerNode> {
   const signaling = await server.newClient(identity, { peer })
   await signaling.start()
   const { networkKey } = server
-  return { peer, identity, networkKey, engine, signaling, grace: 0, predecessors: [], log: silentLog }
+  const owners = new KnownOwners(new MemoryStore(), silentLog)
+  return { peer, identity, networkKey, engine, signaling, grace: 0, predecessors: [], owners, log: silentLog }
 }
 
 /** What takes every stream and keeps it, with a health that a test sets. */

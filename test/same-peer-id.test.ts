@@ -5,11 +5,13 @@ import { nanoid } from 'nanoid'
 import { loadEngine } from '../peer/engines/index.ts'
 import { Access } from '../shared/access.ts'
 import { NearportError } from '../shared/errors.ts'
+import { KnownOwners } from '../shared/known-owners.ts'
 import type { PeerNode } from '../shared/node.ts'
 import { Share } from '../shared/share.ts'
 import type { PeerStatus } from '../shared/status.ts'
 import type { MuxStream } from '../shared/stream.ts'
 import { silentLog } from './support/links.ts'
+import { MemoryStore } from './support/owners.ts'
 import { closeTestSignaling, newIdentity, type RawPeer, startTestSignaling } from './support/signaling.ts'
 
 const engine = await loadEngine('werift', silentLog)
@@ -81,7 +83,8 @@ test('has links, tunnels and a status of its own, on either side', async () => {
     const identity = await newIdentity()
     const signaling = await newClient(identity, { peer })
     await signaling.start()
-    return { peer, identity, networkKey, engine, signaling, grace: 0, predecessors, log: silentLog }
+    const owners = new KnownOwners(new MemoryStore(), silentLog)
+    return { peer, identity, networkKey, engine, signaling, grace: 0, predecessors, owners, log: silentLog }
   }
   const serve = async (of: PeerNode, name: string) => {
     const streams: MuxStream[] = []

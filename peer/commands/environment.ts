@@ -2,9 +2,11 @@
 import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { NearportError } from '../../shared/errors.ts'
+import { identityFingerprint } from '../../shared/fingerprint.ts'
 import { parseInvite } from '../../shared/invite.ts'
 import { type OpenedHealth, openHealth } from '../../shared/sealed-health.ts'
 import { Config } from '../config.ts'
+import { OwnerFiles } from '../owner-files.ts'
 import { withSignaling } from '../runtime.ts'
 import type { CommandContext } from './options.ts'
 
@@ -55,6 +57,7 @@ async function overview({ json }: { json?: true }, { log }: CommandContext): Pro
   const config = new Config()
   const [own, targets] = [(await config.identity()).publicKey, await config.shares()]
   const { networkKey } = await config.invite()
+  const owners = await OwnerFiles.of(config.folder, networkKey)
   const listed = await withSignaling(config, log({ quiet: true }), (signaling) => signaling.list())
   const shares = await Promise.all(
     listed.map(async ({ name, online, reserved, mode, owner, peer, health }) => ({
@@ -63,6 +66,8 @@ async function overview({ json }: { json?: true }, { log }: CommandContext): Pro
       reserved,
       mode,
       own: owner === own,
+      owner: identityFingerprint(owner),
+      trust: await trustIn(name, owner, owners),
       target: owner === own ? (targets.get(name)?.target ?? null) : null,
       health:
         peer === null || health === null ? null : await openHealth(networkKey, name, { peer, identity: owner }, health),
@@ -77,23 +82,46 @@ async function overview({ json }: { json?: true }, { log }: CommandContext): Pro
   }
 }
 
+/** What is known of the owner of a name here: nothing before first use. */
+type Trust = 'new' | 'known' | 'changed' | 'unreadable'
+
+async function trustIn(name: string, owner: string, owners: OwnerFiles): Promise<Trust> {
+  try {
+    const known = await owners.get(name)
+    return known === null ? 'new' : known === owner ? 'known' : 'changed'
+  } catch (error) {
+    if (error instanceof NearportError && error.code === 'config-invalid') return 'unreadable'
+    throw error
+  }
+}
+
 interface Row {
   readonly name: string
   readonly online: boolean
   readonly reserved: boolean
   readonly own: boolean
+  /** its fingerprint */
+  readonly owner: string
+  readonly trust: Trust
   readonly target: string | null
   readonly health: OpenedHealth | null
 }
 
-const row = ({ name, online, reserved, own, target, health }: Row): string[] => [
+const row = ({ name, online, reserved, own, owner, trust, target, health }: Row): string[] => [
   name,
   online ? 'online' : 'offline',
   online ? healthWords(health) : '-',
   reserved ? 'reserved' : 'ephemeral',
-  own ? 'this environment' : 'another',
+  `${owner}${own ? ' (this environment)' : ''}${TRUST_WORDS[trust]}`,
   target ?? '-',
 ]
+
+const TRUST_WORDS: Readonly<Record<Trust, string>> = {
+  new: '',
+  known: '',
+  changed: ' (changed: refused)',
+  unreadable: ' (refused: its file is spoiled)',
+}
 
 /** For people: what is not known, or not of now, is a question mark. */
 export function healthWords(health: OpenedHealth | null): string {

@@ -1,8 +1,8 @@
 /** The checks of one share: its name, a link to who serves it, the path the link took, and its target. */
 import { Access } from '../../shared/access.ts'
-import { shortIdentity } from '../../shared/crypto.ts'
 import type { CandidateEnd, CandidatePair, Engine } from '../../shared/engine.ts'
 import { NearportError } from '../../shared/errors.ts'
+import { identityFingerprint } from '../../shared/fingerprint.ts'
 import { formatHostPort } from '../../shared/hostport.ts'
 import { LIMITS } from '../../shared/limits.ts'
 import type { ListedShare } from '../../shared/messages.ts'
@@ -15,7 +15,7 @@ export function checkName(name: string, listed: ListedShare | undefined, self: s
   if (listed === undefined) {
     return failed('name', new NearportError('name-unknown', `"${name}" is not reserved, and nobody shares it now`))
   }
-  const owner = `${shortIdentity(listed.owner)} (${listed.owner === self ? 'this environment' : 'another environment'})`
+  const owner = `${identityFingerprint(listed.owner)} (${listed.owner === self ? 'this environment' : 'another environment'})`
   if (!listed.online) {
     return failed(
       'name',

@@ -34,12 +34,17 @@ export interface Network {
   /** Whether the signaling server is reached. */
   state(): Live<boolean>
   /**
-   * A connection to the target behind a name. Rejects with `name-offline`, `name-unknown`, `link-timeout`, … When the
+   * A connection to the target behind a name. Rejects with `name-offline`, `name-unknown`, `owner-changed`, `link-timeout`, … When the
    * target refuses, that comes later: `readable` and `writable` fail with `target-refused`, ….
    */
   open(name: string, options?: OpenOptions): Promise<Connection>
   /** The path to whoever serves a name; null while there is no link. Makes no link by itself. */
   path(name: string): Promise<PathView | null>
+  /**
+   * Accepts an owner of a name from now on. `owner`: what the user has seen and agreed to, not what the server says by
+   * then. Rejects with `usage` or `config-failed`.
+   */
+  trust(name: string, owner: string): Promise<void>
   /** Resets every connection, and leaves the network. Happens by itself when the page goes away. */
   close(): Promise<void>
 }
@@ -66,6 +71,11 @@ export interface ShareView {
   readonly name: string
   /** Ed25519 public key of the environment that reserved or serves it, base64url */
   readonly owner: string
+  /**
+   * The owner that this browser met when it first used the name; null before. If it is not `owner`, open() rejects with
+   * `owner-changed` until the owner is back, or trust() accepts the new one.
+   */
+  readonly knownOwner: string | null
   readonly state: 'online' | 'offline'
   readonly reserved: boolean
   /** id of the process that serves it; null when offline */

@@ -2,6 +2,7 @@
 import { nanoid } from 'nanoid'
 import { NearportError } from '../../shared/errors.ts'
 import { type Invite, parseInvite } from '../../shared/invite.ts'
+import { KnownOwners } from '../../shared/known-owners.ts'
 import { LIMITS } from '../../shared/limits.ts'
 import type { Log } from '../../shared/log.ts'
 import { SignalingClient } from '../../shared/signaling-client.ts'
@@ -11,6 +12,7 @@ import { Database } from './database.ts'
 import { browserEngine } from './engine.ts'
 import { loadIdentity } from './identity.ts'
 import { PageNetwork } from './network.ts'
+import { PageOwners } from './owners.ts'
 import { enterPage } from './pages.ts'
 
 /**
@@ -27,7 +29,8 @@ export async function connect({ invite, signal }: ConnectOptions = {}): Promise<
 async function join({ url, networkKey }: Invite): Promise<Network> {
   const database = await Database.open()
   const peer = nanoid()
-  const identity = await loadIdentity(database)
+  const [identity, kept] = await Promise.all([loadIdentity(database), PageOwners.of(database, networkKey)])
+  const owners = new KnownOwners(kept, log)
   const signaling = new SignalingClient({ url, networkKey, identity, peer, WebSocket, log })
   try {
     await signaling.start()
@@ -39,8 +42,8 @@ async function join({ url, networkKey }: Invite): Promise<Network> {
   const page = await enterPage(database, peer)
   const { killed: predecessors } = page
   const engine = browserEngine()
-  const node = { peer, identity, networkKey, engine, signaling, grace: LIMITS.grace, predecessors, log }
-  return new PageNetwork(node, async () => {
+  const node = { peer, identity, networkKey, engine, signaling, grace: LIMITS.grace, predecessors, owners, log }
+  return new PageNetwork(node, kept, async () => {
     await page.leave()
     database.close()
   })

@@ -1,5 +1,6 @@
 /** `nearport/browser`: a web page as an access peer. */
 export { NearportError } from '../../shared/errors.ts'
+export { identityFingerprint } from '../../shared/fingerprint.ts'
 export type {
   Connection,
   ConnectOptions,

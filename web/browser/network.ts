@@ -1,5 +1,6 @@
 /** A page among the peers of a network. */
 import { Access } from '../../shared/access.ts'
+import { fromBase64Url } from '../../shared/bytes.ts'
 import { NearportError } from '../../shared/errors.ts'
 import { Following } from '../../shared/following.ts'
 import { LIMITS } from '../../shared/limits.ts'
@@ -11,6 +12,7 @@ import type { Connection, Live, Network, OpenOptions, PathView, PeerView, ShareV
 import { StreamConnection } from './connection.ts'
 import { pathOf } from './engine.ts'
 import { LiveValue } from './live.ts'
+import type { PageOwners } from './owners.ts'
 import { Statuses } from './statuses.ts'
 import { peerViews, shareViews } from './views.ts'
 
@@ -19,6 +21,7 @@ export class PageNetwork implements Network {
   readonly identity: string
   readonly #node: PeerNode
   readonly #access: Access
+  readonly #owners: PageOwners
   readonly #leave: () => Promise<void>
   readonly #state: LiveValue<boolean>
   readonly #shares = new LiveValue<readonly ShareView[]>([])
@@ -29,8 +32,9 @@ export class PageNetwork implements Network {
   #closing: Promise<void> | null = null
 
   /** `leave`: to be called at the end. */
-  constructor(node: PeerNode, leave: () => Promise<void>) {
+  constructor(node: PeerNode, owners: PageOwners, leave: () => Promise<void>) {
     this.#node = node
+    this.#owners = owners
     this.#leave = leave
     this.#access = new Access(node)
     this.peer = node.peer
@@ -67,6 +71,11 @@ export class PageNetwork implements Network {
   async path(name: string): Promise<PathView | null> {
     const connection = this.#access.connection(parseName(name))
     return connection && pathOf(connection)
+  }
+
+  async trust(name: string, owner: string): Promise<void> {
+    await this.#owners.replace(parseName(name), parseIdentity(owner))
+    await this.#access.recheck(name)
   }
 
   close(): Promise<void> {
@@ -106,7 +115,7 @@ export class PageNetwork implements Network {
     this.#following = following
     const statuses = new Statuses(this.#access)
     const show = () => {
-      this.#shares.set(shareViews(following, statuses.known))
+      this.#shares.set(shareViews(following, statuses.known, this.#owners.known))
       this.#peers.set(peerViews(following, statuses.known))
     }
     following.onchange = () => {
@@ -114,10 +123,16 @@ export class PageNetwork implements Network {
       show()
     }
     statuses.onchange = show
+    this.#owners.onchange = show
     following.onrefused = ({ code, message }) =>
       this.#node.log.warn({ code, reason: message }, 'the shares of the network are not known')
     this.#node.signaling.follow(following)
   }
+}
+
+function parseIdentity(text: string): string {
+  if (fromBase64Url(text)?.length === 32) return text
+  throw new NearportError('usage', 'an owner is an identity: 32 bytes in base64url')
 }
 
 const closed = () => new NearportError('shutting-down', 'this page has left the network')

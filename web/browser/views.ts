@@ -8,11 +8,14 @@ import type { PeerView, ShareView } from './api.ts'
 type Known = ReadonlyMap<string, PeerStatus>
 
 /** All shares, by name. */
-export function shareViews({ shares }: Following, known: Known): ShareView[] {
+export function shareViews({ shares }: Following, known: Known, owners: ReadonlyMap<string, string>): ShareView[] {
   const views = [...shares.values()].map(({ name, owner, reserved, peer }): ShareView => {
-    const far = peer === null ? undefined : known.get(peerKey({ peer, identity: owner }))
+    const knownOwner = owners.get(name) ?? null
+    const isOwners = knownOwner === null || knownOwner === owner
+    // What another says of a name that is not its own is worth nothing.
+    const far = peer === null || !isOwners ? undefined : known.get(peerKey({ peer, identity: owner }))
     const status = far?.names.get(name) ?? null
-    return { name, owner, reserved, peer, state: peer === null ? 'offline' : 'online', status }
+    return { name, owner, knownOwner, reserved, peer, state: peer === null ? 'offline' : 'online', status }
   })
   return views.sort((one, other) => order(one.name, other.name))
 }

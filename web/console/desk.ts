@@ -6,7 +6,7 @@ import { type Format, formatFor } from './format.ts'
 import type { Job } from './jobs.ts'
 import { CONSOLE } from './limits.ts'
 import { readPasted } from './link.ts'
-import { type Problem, problem, problemOf } from './problem.ts'
+import { inWords, type Problem, problem, problemOf } from './problem.ts'
 import { JobQueue } from './queue.ts'
 import { type TextKind, textJob } from './receipt.ts'
 import { type Language, otherLanguage, WORDS, type Words } from './words.ts'
@@ -41,6 +41,8 @@ export class Desk {
   droppingOn: string | null = null
   /** For those who hear the page: the last thing that happened. */
   announcement = ''
+  /** Owners of names that the user has been asked about, as they were when he was. */
+  readonly considered = new Map<string, string>()
   readonly paths = new Map<string, PathView>()
   readonly #world: World
   readonly #queues = new Map<string, JobQueue>()
@@ -105,6 +107,25 @@ export class Desk {
   printText(name: string, text: string, kind: TextKind): void {
     const { bytes, replaced } = textJob(text, kind)
     this.queue(name).add({ name: null, content: new Blob([bytes]), replaced })
+  }
+
+  /** Asks the user about an owner, whoever the server names from then on; null: no longer. */
+  consider(name: string, owner: string | null): void {
+    if (owner === null) this.considered.delete(name)
+    else this.considered.set(name, owner)
+    this.#world.changed()
+  }
+
+  /** The user agrees to the owner that he was asked about. */
+  async trust(name: string, owner: string): Promise<void> {
+    this.considered.delete(name)
+    try {
+      await this.#network().trust(name, owner)
+      this.announcement = this.words.ownerAccepted(name)
+    } catch (error) {
+      this.announcement = inWords(problemOf(error), this.words).what
+    }
+    this.#world.changed()
   }
 
   dropOn(name: string | null): void {

@@ -46,6 +46,3 @@ function powerOf(count: number): number {
 
 const isSameDay = (one: number, other: number): boolean =>
   new Date(one).toDateString() === new Date(other).toDateString()
-
-/** The first characters of an identity or a peer id: enough to tell those of one network apart. */
-export const shortId = (id: string): string => id.slice(0, 8)

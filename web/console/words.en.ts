@@ -33,6 +33,19 @@ export const en = {
   owner: 'Owner',
   ownerReserved: 'name reserved',
   ownerEphemeral: 'name for this run only',
+  ownerOf: (name: string) => `Owner of ${name}`,
+  ownerChanged: 'Another owner',
+  ownerChangedText: 'nothing is sent to it',
+  ownerKnown: 'Known',
+  ownerNow: 'Now',
+  ownerCompare:
+    'If the share host was replaced, `nearport identity show` there prints the new fingerprint. If not, somebody else wants these jobs.',
+  ownerConsider: 'Accept the new owner…',
+  ownerSure: (fingerprint: string) =>
+    `Does \`nearport identity show\` on the new share host print ${fingerprint}, every character of it?`,
+  ownerRefuse: 'No',
+  ownerAccept: 'Yes, accept it',
+  ownerAccepted: (name: string) => `The new owner of ${name} is accepted.`,
   offline: 'Offline',
   offlineText: 'No peer serves this name now.',
   online: 'Online',
@@ -157,6 +170,10 @@ export const en = {
       next: 'Start `nearport share` for it on the side of the printer, then print again.',
     },
     'name-unknown': { what: 'This name is no longer shared.', next: 'Reserve or share it on the side of the printer.' },
+    'owner-changed': {
+      what: 'This name belongs to another owner than before.',
+      next: 'Compare the two fingerprints above, and accept the new owner if it is right.',
+    },
     'peer-gone': {
       what: 'The share peer went away while the connection was made.',
       next: 'Start it again, then print again.',

@@ -1,8 +1,9 @@
 /** Who is connected, and the links between them. */
+
+import { shortIdentity } from '../../../shared/crypto.ts'
 import { type PeerRef, peerKey } from '../../../shared/peer-key.ts'
 import type { LinkView, Network, PeerView } from '../../browser/index.ts'
 import type { Desk } from '../desk.ts'
-import { shortId } from '../format.ts'
 import { pathType } from './path-type.ts'
 
 interface PeersProps {
@@ -38,13 +39,13 @@ function Peer({ desk, network, peer }: PeersProps & { readonly peer: PeerView })
   return (
     <li class="peer">
       <p class="peer-head">
-        <code title={words.identityHint(identity)}>{shortId(identity)}</code>
+        <code title={words.identityHint(identity)}>{shortIdentity(identity)}</code>
         {own && <span class="tag">{words.thisPage}</span>}
         {serves.length > 0 && <span>{words.serves(names)}</span>}
         {serves.length === 0 && !own && <span class="soft">{words.servesNone}</span>}
       </p>
       {links.length > 0 && (
-        <ul class="links" aria-label={words.linksOf(shortId(identity))}>
+        <ul class="links" aria-label={words.linksOf(shortIdentity(identity))}>
           {links.map((link) => (
             <Link key={peerKey(link)} desk={desk} network={network} link={link} />
           ))}
@@ -56,7 +57,7 @@ function Peer({ desk, network, peer }: PeersProps & { readonly peer: PeerView })
 
 function Link({ desk, network, link }: PeersProps & { readonly link: LinkView }) {
   const { words, format } = desk
-  const from = isOwn(network, link) ? words.thisPage : shortId(link.identity)
+  const from = isOwn(network, link) ? words.thisPage : shortIdentity(link.identity)
   const parts = [
     pathType(link.path, words),
     ...(link.roundTripMs === null ? [] : [words.roundTrip(format.milliseconds(link.roundTripMs))]),

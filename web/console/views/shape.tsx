@@ -13,6 +13,7 @@ const PATHS: Readonly<Record<ShapeKind, string>> = {
   done: DISC_WITH_TICK,
   here: DISC_WITH_TICK,
   down: DIAMOND_WITH_MARK,
+  changed: DIAMOND_WITH_MARK,
   failed: DIAMOND_WITH_MARK,
   away: DIAMOND_WITH_MARK,
   offline: SQUARE,
@@ -26,7 +27,7 @@ const PATHS: Readonly<Record<ShapeKind, string>> = {
 }
 
 /** Their marks lie on a filled body. */
-const FILLED: readonly ShapeKind[] = ['up', 'done', 'here', 'down', 'failed', 'away']
+const FILLED: readonly ShapeKind[] = ['up', 'done', 'here', 'down', 'changed', 'failed', 'away']
 
 export function Shape({ kind }: { readonly kind: ShapeKind }) {
   return (

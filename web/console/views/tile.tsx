@@ -1,10 +1,11 @@
 /** One share: how it is, what it carries, and what is printed on it. */
+import { shortIdentity } from '../../../shared/crypto.ts'
 import type { PathView, ShareStatus, ShareView } from '../../browser/index.ts'
 import type { Desk } from '../desk.ts'
-import { shortId } from '../format.ts'
 import { type Condition, conditionOf } from '../health.ts'
 import { inWords } from '../problem.ts'
 import type { Words } from '../words.ts'
+import { OwnerNote } from './owner-note.tsx'
 import { pathType } from './path-type.ts'
 import { PrintForm } from './print-form.tsx'
 import { Shape } from './shape.tsx'
@@ -18,6 +19,7 @@ export interface TileProps {
 const TONES: Readonly<Record<Condition, string>> = {
   up: 'good',
   down: 'bad',
+  changed: 'bad',
   offline: 'soft',
   asked: 'plain',
   unknown: 'plain',
@@ -28,6 +30,8 @@ function conditionInWords(condition: Condition, words: Words): readonly [string,
   switch (condition) {
     case 'up':
       return [words.up, words.upText]
+    case 'changed':
+      return [words.ownerChanged, words.ownerChangedText]
     case 'down':
       return [words.down, words.downText]
     case 'unknown':
@@ -49,6 +53,7 @@ export function Tile({ desk, share }: TileProps) {
       <article class={`tile${isOver ? ' over' : ''}`} data-share={name} aria-labelledby={`share-${name}`}>
         <div class="body">
           <Head desk={desk} share={share} />
+          <OwnerNote desk={desk} share={share} />
           <Figures desk={desk} share={share} />
           <PrintForm desk={desk} name={name} isOver={isOver} />
         </div>
@@ -80,7 +85,7 @@ function Head({ desk, share }: TileProps) {
       <p class="fine">
         {status !== null && condition !== 'offline' && <Since desk={desk} status={status} />}
         <span title={words.identityHint(owner)}>
-          {words.owner} <code>{shortId(owner)}</code>
+          {words.owner} <code>{shortIdentity(owner)}</code>
         </span>
         <span>{reserved ? words.ownerReserved : words.ownerEphemeral}</span>
       </p>
