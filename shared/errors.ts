@@ -26,6 +26,10 @@ export const ERRORS = {
     exit: 2,
     next: 'look at what is in it, then run `chmod go-w` on it; or name a folder inside it, which nearport makes itself',
   },
+  'identity-exists': {
+    exit: 2,
+    next: 'run `nearport identity export FILE` if that identity is still needed, then import with --replace',
+  },
   'not-reserved-here': { exit: 2, next: 'run `nearport reserve private TARGET --unique-name NAME` here first' },
   'engine-missing': { exit: 2, next: 'use --engine auto, or install the package node-datachannel' },
   'insecure-context': { exit: 2, next: 'open the page over https:, or from localhost' },

@@ -167,6 +167,8 @@ describe('README.md', () => {
       'access',
       'release',
       'overview',
+      'trust',
+      'identity',
       'disable',
       'doctor',
       'version',

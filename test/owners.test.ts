@@ -1,5 +1,7 @@
 /** Whom a name belongs to is the server's word only once: real processes, and names that change hands. */
 import { existsSync } from 'node:fs'
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { exchange, lostJob, readAll, TcpTarget } from './support/tcp.ts'
 import { type Access, type LogLine, type Network, type Peer, startNetwork } from './support/tunnel.ts'
@@ -134,5 +136,50 @@ describe('a name that has another owner', () => {
     expect(await print(access, 'pc1')).toBe('share')
     expect(await network.succeed('access', ['trust', '--all-of', await fingerprint('share')])).toMatch(/^nothing/)
     await replaced.stop()
+  })
+})
+
+describe('an environment', () => {
+  test('moves to another computer, where nothing changes for those who use its names', async () => {
+    await network.succeed('share', ['reserve', 'private', printers.moved?.address ?? '', '-n', 'pc3'])
+    const old = await network.share({ pc3: printers.moved?.address ?? '' }, { engine: 'werift' })
+    // Also before first use.
+    const trusted = await network.succeed('access', ['trust', `pc3=${await fingerprint('share')}`])
+    expect(trusted).toMatch(/^pc3 belongs to/)
+    const access = await network.access(['pc3'], { engine: 'werift' })
+    expect(await print(access, 'pc3')).toBe('moved')
+    const file = join(network.folder, 'moving.json')
+    expect(await network.succeed('share', ['identity', 'export', file])).toContain(await fingerprint('share'))
+    expect((await stat(file)).mode & 0o777).toBe(0o600)
+    expect((await network.run('share', ['identity', 'export', file])).stderr).toContain('(config-failed)')
+    expect((await network.run('share', ['identity', 'export', '/dev/stdout'])).stdout).toBe('')
+    await old.stop()
+
+    await network.succeed('new', ['identity', 'import', file])
+    expect(await fingerprint('new')).toBe(await fingerprint('share'))
+    const since = access.log.length
+    network.start('new', ['share', 'reserved', 'pc3', '--engine', 'werift'])
+    await access.logged('link ready', ready, since)
+    expect(await print(access, 'pc3')).toBe('moved')
+    expect(access.log.filter(({ msg }) => msg === 'share refused')).toEqual([])
+
+    expect((await network.run('other', ['identity', 'import', file])).stderr).toContain('(identity-exists)')
+    const text = await readFile(file, 'utf8')
+    const key = /"privateKey": "([^"]+)"/.exec(text)?.[1] ?? ''
+    for (const spoilt of [
+      text.slice(0, -9),
+      text.replace(key, key.slice(4)),
+      text.replace('"link"', '"more": 1, "link"'),
+    ]) {
+      await writeFile(file, spoilt)
+      await chmod(file, 0o600)
+      const { code, stderr } = await network.run('empty', ['identity', 'import', file])
+      expect([code, stderr]).toEqual([2, expect.stringContaining('(config-invalid)')])
+      expect(stderr).not.toContain(key.slice(4, 20))
+    }
+    await writeFile(file, text)
+    await network.succeed('other', ['identity', 'import', file, '--replace'])
+    expect(await fingerprint('other')).toBe(await fingerprint('share'))
+    expect(network.logs()).not.toContain(key)
   })
 })
