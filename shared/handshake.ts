@@ -18,10 +18,13 @@ export interface HandshakeOptions {
   readonly asks: TunnelRequest | null
 }
 
-/** Of the two DTLS certificates: "sha-256 AA:BB:…" */
-export interface Fingerprints {
+/** What this very connection has and no other. */
+export interface Binding {
+  /** Of the two DTLS certificates: "sha-256 AA:BB:…" */
   readonly near: string
   readonly far: string
+  /** See LinkFacts. */
+  readonly keyingMaterial: Uint8Array | null
 }
 
 type Hello = Extract<ControlMessage, { type: 'hello' }>
@@ -50,7 +53,7 @@ export class Handshake {
    * `bytes`: the message as it came. Returns the proof of this side. Throws `version-mismatch`, `proof-refused`,
    * `message-malformed`.
    */
-  async receiveHello(hello: Hello, bytes: Uint8Array, fingerprints: Fingerprints): Promise<Proof> {
+  async receiveHello(hello: Hello, bytes: Uint8Array, binding: Binding): Promise<Proof> {
     const { role, session, self, remote, networkKey } = this.#options
     agree(SPOKEN, hello, { own: 'this side', other: 'the other side' })
     if (hello.identity !== remote.identity) {
@@ -62,10 +65,10 @@ export class Handshake {
     }
     this.#request ??= hello.tunnel
     const identity = self.identity.publicKey
-    const near: Party = { peer: self.peer, identity, fingerprint: fingerprints.near, hello: this.hello }
-    const far: Party = { ...remote, fingerprint: fingerprints.far, hello: bytes }
+    const near: Party = { peer: self.peer, identity, fingerprint: binding.near, hello: this.hello }
+    const far: Party = { ...remote, fingerprint: binding.far, hello: bytes }
     const [access, share] = role === 'access' ? [near, far] : [far, near]
-    this.#transcript = await transcript({ session, access, share })
+    this.#transcript = await transcript({ session, access, share, keyingMaterial: binding.keyingMaterial })
     return prove(networkKey, self.identity, role, this.#transcript)
   }
 

@@ -192,7 +192,8 @@ export class Link {
     const { localDescription, remoteDescription } = this.#negotiation.pc
     const near = fingerprint(localDescription?.sdp ?? '')
     const far = fingerprint(remoteDescription?.sdp ?? '')
-    const proof = await this.#handshake.receiveHello(hello, bytes, { near, far })
+    const keyingMaterial = this.#negotiation.keyingMaterial()
+    const proof = await this.#handshake.receiveHello(hello, bytes, { near, far, keyingMaterial })
     if (this.#step !== 'hello') return
     this.#step = 'proof'
     this.#send({ type: 'proof', ...proof })

@@ -13,6 +13,10 @@ import type { PeerRef } from './peer-key.ts'
 import { decodeSignal, encodeSignal, isRelay, parseSignal, type Signal } from './sdp.ts'
 import { verdict, whyNoPath } from './verdict.ts'
 
+/** RFC 5705 section 4: what is not registered begins with EXPERIMENTAL. */
+const KEYING_LABEL = 'EXPERIMENTAL nearport link'
+const KEYING_BYTES = 32
+
 export interface NegotiationOptions {
   readonly initiator: boolean
   readonly session: string
@@ -46,6 +50,8 @@ export class Negotiation {
   #receivedSignals = 0
   /** The other side's one description has come; engines may send candidates before it. */
   #described = false
+  /** The other side's engine exports keying material. */
+  #farExports = false
   #near: NatReport | null = null
   #far: NatReport | null = null
   /** The other side takes `nat` as a signal of its own. */
@@ -54,6 +60,8 @@ export class Negotiation {
   #toldNat: boolean | null = null
   #connected = false
   #settled = false
+  /** ICE has found a path. */
+  #hadPath = false
   #destroyed = false
 
   constructor(options: NegotiationOptions) {
@@ -80,6 +88,9 @@ export class Negotiation {
     })
     if (pc === null) throw new NearportError('internal', `the ${engine.name} engine made no connection`)
     this.pc = pc
+    this.#peer.on('iceStateChange', (state) => {
+      this.#hadPath ||= state === 'connected' || state === 'completed'
+    })
     options.nat?.().then((report) => {
       this.#near = report
       this.#tellNatLate()
@@ -109,6 +120,18 @@ export class Negotiation {
   /** The other side is proven: no more is said by way of the server, and nothing the server does or says counts. */
   settle(): void {
     this.#settled = true
+  }
+
+  /**
+   * Keying material of the connection, which only its two ends have (RFC 5705), for the proofs; null where the engine of either
+   * side cannot export it, as each has said in its sealed description. Throws `proof-refused` when there is none yet.
+   */
+  keyingMaterial(): Uint8Array | null {
+    const { engine } = this.#options
+    if (engine.exportKeyingMaterial === undefined || !this.#farExports) return null
+    const material = engine.exportKeyingMaterial(this.pc, KEYING_LABEL, KEYING_BYTES)
+    if (material === null) throw new NearportError('proof-refused', 'the connection has no keying material to prove')
+    return material
   }
 
   /** A sealed signal arrived from the signaling server. */
@@ -142,13 +165,12 @@ export class Negotiation {
     return new NearportError(meet === 'no' ? 'link-timeout' : 'peer-gone', message, { cause: reason, next })
   }
 
-  /** ICE that fails before it ever connected found no path; everything else is a connection that broke. */
+  /** ICE that fails before it ever connected found no path; with a path, DTLS failed; everything else is a connection that broke. */
   #explain(error: Error): NearportError {
     const code = 'code' in error ? error.code : null
-    const isPath = code === 'ERR_ICE_CONNECTION_FAILURE' || code === 'ERR_CONNECTION_FAILURE'
-    return isPath && !this.#connected
-      ? this.noPath(error)
-      : new NearportError('link-lost', error.message, { cause: error })
+    const isConnecting = code === 'ERR_ICE_CONNECTION_FAILURE' || code === 'ERR_CONNECTION_FAILURE'
+    if (!isConnecting || this.#connected) return new NearportError('link-lost', error.message, { cause: error })
+    return this.#hadPath ? notAuthentic(error) : this.noPath(error)
   }
 
   #fail(reason: NearportError): void {
@@ -165,7 +187,7 @@ export class Negotiation {
 
   async #sealAndSend(raw: Signal): Promise<void> {
     if (this.#destroyed || (raw.type === 'candidate' && isRelay(raw.candidate.candidate))) return
-    const signal = this.#withNat(raw)
+    const signal = this.#completed(raw)
     const { session, self, remote, sealer, sendSignal } = this.#options
     const context = signalContext(session, self, remote, this.#sentSignals++)
     const box = await (await sealer).seal(encodeSignal(signal), context)
@@ -191,6 +213,7 @@ export class Negotiation {
         throw new NearportError('sdp-invalid', `the other side sent an ${signal.type} that is not due`)
       }
       this.#described = true
+      this.#farExports = signal.exports === true
       this.#farKnowsNat = signal.nat !== undefined
       this.#far = signal.nat ?? null
       this.#tellNatLate()
@@ -206,10 +229,10 @@ export class Negotiation {
     if (!this.#destroyed && !isRelay(signal.candidate.candidate)) this.#peer.signal(signal)
   }
 
-  #withNat(signal: Signal): Signal {
+  #completed(signal: Signal): Signal {
     if (signal.type !== 'offer' && signal.type !== 'answer') return signal
     this.#toldNat = this.#near !== null
-    return { ...signal, nat: this.#near }
+    return { ...signal, nat: this.#near, exports: this.#options.engine.exportKeyingMaterial !== undefined }
   }
 
   /** Nothing waits for the NAT to be found, so that it may be known only after our description has left. */
@@ -219,3 +242,12 @@ export class Negotiation {
     this.#send({ type: 'nat', nat: this.#near })
   }
 }
+
+const notAuthentic = (cause: Error) =>
+  new NearportError(
+    'proof-refused',
+    'there is a path, but whoever is at its other end has not the certificate that was announced',
+    {
+      cause,
+    },
+  )

@@ -25,6 +25,8 @@ export interface LinkFacts {
   readonly session: string
   readonly access: Party
   readonly share: Party
+  /** Exported from DTLS (RFC 5705), where the engines of both sides can do that; else null. */
+  readonly keyingMaterial: Uint8Array | null
 }
 
 export interface Proof {
@@ -32,14 +34,14 @@ export interface Proof {
   readonly signature: string
 }
 
-export async function transcript({ session, access, share }: LinkFacts): Promise<Bytes> {
+export async function transcript({ session, access, share, keyingMaterial }: LinkFacts): Promise<Bytes> {
   const fields = [access, share].flatMap(({ peer, identity, fingerprint, hello }) => [
     peer,
     identity,
     fingerprint,
     hello,
   ])
-  return sha256(lengthPrefixed('nearport/3 link', session, ...fields))
+  return sha256(lengthPrefixed('nearport/3 link', session, ...fields, keyingMaterial ?? new Uint8Array()))
 }
 
 /** Keys and signed bytes differ by role, so that a proof cannot be given back to the side it came from. */

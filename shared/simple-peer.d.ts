@@ -36,6 +36,7 @@ declare module 'simple-peer' {
     signal: [signal: Signal]
     connect: []
     data: [chunk: Uint8Array]
+    iceStateChange: [connection: RTCIceConnectionState, gathering: RTCIceGatheringState]
     error: [error: Error]
     close: []
   }

@@ -58,15 +58,20 @@ describe.each(pairs)('on the path from %s to %s', (_one, _two, initiator, accept
     const pair = rtcPair(initiator, acceptor, { carry: between.carry })
     open.push(pair)
     const happened: string[] = []
+    let read: () => void = () => undefined
+    const wasRead = new Promise<void>((resolve) => (read = resolve))
     for (const { peer } of [pair.initiator, pair.acceptor]) {
       peer.on('error', () => undefined)
       peer.on('connect', () => {
         happened.push('connect')
         peer.send(Buffer.from('receipt'))
       })
-      peer.on('data', () => happened.push('data'))
+      peer.on('data', () => {
+        happened.push('data')
+        read()
+      })
     }
-    await Promise.race([closing(pair.initiator.peer), closing(pair.acceptor.peer)])
+    await Promise.race([closing(pair.initiator.peer), closing(pair.acceptor.peer), wasRead])
     expect(between.datagrams.initiator).toBeGreaterThan(0)
     expect(between.datagrams.acceptor).toBeGreaterThan(0)
     expect(happened).toEqual([])

@@ -12,8 +12,8 @@ import { type Member, newMember, newNetwork } from './support/links.ts'
 type Hello = Extract<ControlMessage, { type: 'hello' }>
 type Change = (hello: Record<string, unknown>) => object
 
-const NEAR = { near: 'sha-256 AA', far: 'sha-256 BB' }
-const FAR = { near: 'sha-256 BB', far: 'sha-256 AA' }
+const NEAR = { near: 'sha-256 AA', far: 'sha-256 BB', keyingMaterial: null }
+const FAR = { near: 'sha-256 BB', far: 'sha-256 AA', keyingMaterial: null }
 let access: Member
 let share: Member
 
@@ -105,6 +105,7 @@ test('a side is not shown its own proof', async () => {
   const proof = await victim.receiveHello({ ...hello, tunnel: null }, victim.hello, {
     near: 'sha-256 AA',
     far: 'sha-256 AA',
+    keyingMaterial: null,
   })
   await expect(victim.receiveProof(proof)).rejects.toMatchObject({ code: 'proof-refused' })
 })

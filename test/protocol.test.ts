@@ -46,12 +46,14 @@ test('the transcript of a link has every byte of both hellos', async () => {
     fingerprint: `sha-256 ${of}`,
     hello: utf8(`{${of}}`),
   })
-  const facts: LinkFacts = { session: 's', access: party('A'), share: party('S') }
-  expect(hex(await transcript(facts))).toBe('6bcd5e5f010ba8c3265f93bffb207d3c3da3542373e6552da8a11778c8d88deb')
+  const facts: LinkFacts = { session: 's', access: party('A'), share: party('S'), keyingMaterial: null }
+  expect(hex(await transcript(facts))).toBe('24c04d6b1b5c571aca010b21673f5b7260b7051850eb67fdcb3bf628a97df711')
   for (const role of ['access', 'share'] as const) {
     const altered = { ...facts, [role]: { ...facts[role], hello: utf8('{X}') } }
     expect(hex(await transcript(altered))).not.toBe(hex(await transcript(facts)))
   }
+  const keyed = await transcript({ ...facts, keyingMaterial: K })
+  expect(hex(keyed)).toBe('7a7872d8dadf7d2a08f9fcbedfa75c2fd6650f62e67ebaf168d5be7f306e15d0')
 })
 
 test('what is authenticated with a signal and a health', () => {
