@@ -25,6 +25,18 @@ export const LIMITS = {
   signalingConnections: 10_000,
   /** connections not yet admitted: strangers must not use up the places of members. */
   signalingPending: 1000,
+  /** such connections from one address (of IPv6, one /64): forty tills with two programs each come back together. */
+  pendingPerSource: 100,
+  /** connections a second that one address may open for long: each costs a TLS handshake, about a millisecond. */
+  connectionsPerSecond: 20,
+  /** connections one address may open at once above that rate: forty tills with five programs each. */
+  connectionsBurst: 200,
+  /** files and sockets that connections leave to the store, the log and STUN. */
+  openFilesKept: 64,
+  /** ms between lines in the log that tell how many connections were dropped, and how many lines left out. */
+  dropsTold: 60 * SECOND,
+  /** lines in the log with the same message within dropsTold: 40 KB a minute at most for each. */
+  logLines: 200,
   /** names reserved by one identity: a chain with a hundred printers in a shop has room. */
   reservationsPerIdentity: 1000,
   /** names reserved on one server: about 100 bytes each in memory. */
@@ -45,7 +57,7 @@ export const LIMITS = {
   sessionsPerConnection: 1000,
   /** ms. A session (one negotiation) that carried no message for this long is forgotten. */
   sessionIdle: 60 * SECOND,
-  /** ms a stranger has to pass admission. */
+  /** ms a stranger has for the TLS handshake, for a request and its headers, and for admission, each. */
   admissionDeadline: 10 * SECOND,
   /** versions of the protocol that can be named: two bytes, as in TLS. */
   versionMost: 65_535,

@@ -15,12 +15,18 @@ export class TokenBucket {
     this.#at = now()
   }
 
-  /** Takes one token; false if there is none. */
-  take(): boolean {
+  /** Takes `cost` tokens, into debt if need be; false, and takes nothing, when there is not one. */
+  take(cost = 1): boolean {
     this.#refill()
     if (this.#tokens < 1) return false
-    this.#tokens -= 1
+    this.#tokens -= cost
     return true
+  }
+
+  /** Whether it is as if nothing had ever been taken. */
+  get full(): boolean {
+    this.#refill()
+    return this.#tokens >= this.#burst
   }
 
   /** ms until {@link take} will succeed. */

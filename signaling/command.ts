@@ -12,6 +12,7 @@ import { parseHostPort } from '../shared/hostport.ts'
 import { parseNetworkKey } from '../shared/invite.ts'
 import type { Log } from '../shared/log.ts'
 import type { SignalingOptions, SignalingServer } from './server.ts'
+import { type AddressRange, parseRange } from './source.ts'
 
 interface Flags {
   readonly listen: string
@@ -20,6 +21,7 @@ interface Flags {
   readonly stunPort?: string
   readonly stunAlternatePort?: string
   readonly stunAlternateAddress?: string
+  readonly trustedProxy?: readonly AddressRange[]
   readonly tlsCert?: string
   readonly tlsKey?: string
 }
@@ -48,6 +50,11 @@ export function registerSignalCommand(program: Command, makeLog: () => Log): voi
       'second UDP port for STUN, by which peers learn what their NAT does, or "off" (default: the one after it)',
     )
     .option('--stun-alternate-address <ip>', 'second address of this host for STUN, to learn it in full')
+    .option(
+      '--trusted-proxy <cidr>',
+      'a proxy before this server, whose X-Forwarded-For says which host a request comes from; may be repeated',
+      (text: string, before: readonly AddressRange[] = []) => [...before, parseRange(text)],
+    )
     .option('--tls-cert <file>', 'certificate chain, PEM')
     .option('--tls-key <file>', 'private key, PEM')
     .addHelpText('after', '\nThe network key may be given in the environment variable NEARPORT_KEY.')
@@ -74,6 +81,7 @@ export async function signalingOptions(flags: Flags, env: NodeJS.ProcessEnv, log
     stunPort: parseStunPort('--stun-port', flags.stunPort),
     stunAlternatePort: parseStunPort('--stun-alternate-port', flags.stunAlternatePort),
     stunAlternateAddress: parseAlternateAddress(flags),
+    trustedProxies: flags.trustedProxy,
     webDir: WEB_DIR,
     tls: await readTls(flags, log),
     log,

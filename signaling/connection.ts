@@ -42,6 +42,7 @@ export interface ConnectionOptions {
   readonly stunPort: number | null
   readonly limits: Limits
   readonly log: Log
+  readonly onadmitted: () => void
   /** Called once. */
   readonly onclosed: () => void
 }
@@ -139,6 +140,7 @@ export class Connection {
     this.#state = { at: 'admitted', hello, member }
     clearTimeout(this.#deadline)
     this.#deadline = this.#after(limits.signalingSilence, 'the peer was silent for too long')
+    this.#options.onadmitted()
     this.#send({ type: 'admitted', proof, stunPort })
     log.info(this.#who(), 'admitted a peer')
   }

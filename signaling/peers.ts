@@ -5,6 +5,7 @@ import type { Log } from '../shared/log.ts'
 import type { Admission } from './admission.ts'
 import { Connection } from './connection.ts'
 import type { Hub } from './hub.ts'
+import type { Place } from './places.ts'
 
 /** The connections of a server, before and after admission. */
 export class Peers {
@@ -23,7 +24,8 @@ export class Peers {
     this.#log = log
   }
 
-  accept(socket: WebSocket, remote: string): void {
+  /** `place` is held until the peer is admitted, or gone. */
+  accept(socket: WebSocket, remote: string, place: Place): void {
     const connection: Connection = new Connection({
       socket,
       remote,
@@ -32,6 +34,7 @@ export class Peers {
       stunPort: this.stunPort,
       limits: this.#limits,
       log: this.#log,
+      onadmitted: () => place.leave(),
       onclosed: () => this.#connections.delete(connection),
     })
     this.#connections.add(connection)
@@ -41,10 +44,12 @@ export class Peers {
     socket.on('close', () => connection.closed())
     // ws closes the socket itself, with the status that says why.
     socket.on('error', (error) => connection.closed(new NearportError('message-malformed', error.message)))
-    if (this.#stopping) connection.cutOff(stopping())
-    else if (this.#connections.size - this.#hub.peers > this.#limits.signalingPending) {
+    place.onevicted = () => {
       connection.cutOff(new NearportError('server-busy', 'too many peers are being admitted'))
+      // Its place is taken: it must not stay for a closing handshake.
+      socket.terminate()
     }
+    if (this.#stopping) connection.cutOff(stopping())
   }
 
   stop(): void {

@@ -1,4 +1,5 @@
 /** The signaling server: HTTP with one WebSocket route, the store behind it, and STUN beside it. */
+import { STATUS_CODES } from 'node:http'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Bytes } from '../shared/crypto.ts'
@@ -8,11 +9,17 @@ import { formatInvite } from '../shared/invite.ts'
 import { type Limits, withLimits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
 import { Admission, networkOf } from './admission.ts'
+import { boundedLog } from './bounded-log.ts'
+import { fittedTo, openFilesMost } from './descriptors.ts'
+import { Doors } from './doors.ts'
+import { Drops } from './drops.ts'
 import { Holds } from './holds.ts'
+import { type Certificate, makeHttpServer } from './http-server.ts'
 import { Hub } from './hub.ts'
 import { Peers } from './peers.ts'
 import { defaultUrl } from './public-url.ts'
 import { releaseNobodys } from './reservations.ts'
+import { type AddressRange, sourceOf, TrustedProxies } from './source.ts'
 import { Store } from './store.ts'
 import { type StunServer, startStun } from './stun.ts'
 import { readWebFiles, serveWebFiles } from './web-files.ts'
@@ -38,8 +45,9 @@ export interface SignalingOptions {
   readonly stunAlternateAddress?: string | undefined
   /** A folder whose files are served to browsers; without it none are. */
   readonly webDir?: string | undefined
-  /** PEM */
-  readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined
+  readonly tls?: Certificate | undefined
+  /** Whose X-Forwarded-For is believed; by default nobody's. */
+  readonly trustedProxies?: readonly AddressRange[] | undefined
   readonly log: Log
   readonly limits?: Partial<Limits> | undefined
 }
@@ -63,11 +71,22 @@ export interface SignalingServer {
  * `listen-failed`, `tls-invalid`.
  */
 export async function startSignaling(options: SignalingOptions): Promise<SignalingServer> {
-  const limits = withLimits(options.limits)
-  const store = await Store.open({ folder: options.dataDir, log: options.log })
-  await releaseNobodys(store, options.log)
-  const hub = new Hub(store, await Holds.open(options.dataDir, limits, options.log), limits, options.log)
-  const opened: { close(): Promise<void> }[] = [
+  const wanted = withLimits(options.limits)
+  const limits = fittedTo(wanted, openFilesMost())
+  const log = boundedLog(options.log, limits.logLines, limits.dropsTold)
+  warnIfFewer(limits, wanted, log)
+  const store = await Store.open({ folder: options.dataDir, log })
+  await releaseNobodys(store, log)
+  const drops = new Drops(options.log, limits.dropsTold)
+  const doors = new Doors(new TrustedProxies(options.trustedProxies ?? []), limits, drops, log)
+  const hub = new Hub(store, await Holds.open(options.dataDir, limits, log), limits, log)
+  const opened: { close(): Promise<void> | void }[] = [
+    {
+      close: () => {
+        drops.stop()
+        log.stop()
+      },
+    },
     {
       close: async () => {
         await hub.stop()
@@ -81,8 +100,8 @@ export async function startSignaling(options: SignalingOptions): Promise<Signali
   }
   try {
     const network = await networkOf(store, options.networkKey ?? null)
-    const peers = new Peers(hub, new Admission(network.verifier), limits, options.log)
-    const app = await makeApp(options, limits, hub, peers)
+    const peers = new Peers(hub, new Admission(network.verifier), limits, log)
+    const app = await makeApp(options, { limits, hub, peers, doors, drops })
     opened.push({ close: () => app.close() })
     const port = await listen(app, options)
     const stun = await openStun(options, port)
@@ -99,8 +118,22 @@ export async function startSignaling(options: SignalingOptions): Promise<Signali
   }
 }
 
-async function makeApp(options: SignalingOptions, limits: Limits, hub: Hub, peers: Peers): Promise<FastifyInstance> {
-  const app = fastify(options, limits)
+interface Parts {
+  readonly limits: Limits
+  readonly hub: Hub
+  readonly peers: Peers
+  readonly doors: Doors
+  readonly drops: Drops
+}
+
+async function makeApp(options: SignalingOptions, parts: Parts): Promise<FastifyInstance> {
+  const { limits, hub, peers, doors, drops } = parts
+  const app = Fastify({
+    logger: false,
+    bodyLimit: 1,
+    forceCloseConnections: true,
+    serverFactory: (listener) => makeHttpServer(listener, options.tls, limits, doors, drops),
+  })
   const webSocketOptions = {
     noServer: true,
     path: '/v1/peer',
@@ -114,10 +147,20 @@ async function makeApp(options: SignalingOptions, limits: Limits, hub: Hub, peer
   // Not a route: for as long as the peer stays it would keep all that was its request.
   app.server.on('upgrade', (request, stream, head) => {
     const { remoteAddress: host = 'unknown', remotePort: port = 0 } = request.socket
-    webSockets.handleUpgrade(request, stream, head, (socket) => peers.accept(socket, formatHostPort({ host, port })))
+    const place = doors.placeOf(request)
+    if (typeof place === 'number') {
+      stream.on('error', () => stream.destroy())
+      stream.once('finish', () => stream.destroy())
+      stream.end(`HTTP/1.1 ${place} ${STATUS_CODES[place]}\r\nConnection: close\r\n\r\n`)
+      return
+    }
+    const direct = formatHostPort({ host, port })
+    const remote = sourceOf(host) === place.source ? direct : `${place.source} by ${direct}`
+    webSockets.handleUpgrade(request, stream, head, (socket) => peers.accept(socket, remote, place))
   })
   app.addHook('preClose', async () => {
     peers.stop()
+    doors.close()
     await allClosed(webSockets.clients, limits.stopDeadline)
   })
   if (options.tls !== undefined) {
@@ -127,30 +170,13 @@ async function makeApp(options: SignalingOptions, limits: Limits, hub: Hub, peer
   app.get('/healthz', () => ({ status: 'ok', peers: hub.peers, names: hub.names }))
   if (options.webDir !== undefined) serveWebFiles(app, await readWebFiles(options.webDir))
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'not found' }))
-  app.server.maxConnections = limits.signalingConnections + 2 * limits.signalingPending
   return app
 }
 
-function fastify({ tls }: SignalingOptions, { admissionDeadline }: Limits): FastifyInstance {
-  const common = {
-    logger: false,
-    bodyLimit: 1,
-    requestTimeout: admissionDeadline,
-    forceCloseConnections: true,
-  } as const
-  if (tls === undefined) return Fastify(common)
-  try {
-    // The instance over https has the same interface: only the type of its server differs.
-    return Fastify({ ...common, https: { ...tls } }) as unknown as FastifyInstance
-  } catch (error) {
-    throw new NearportError(
-      'tls-invalid',
-      `the certificate or its key is not usable: ${asNearportError(error).message}`,
-      {
-        cause: error,
-      },
-    )
-  }
+function warnIfFewer({ signalingConnections: peers, signalingPending: strangers }: Limits, wanted: Limits, log: Log) {
+  if (peers === wanted.signalingConnections && strangers === wanted.signalingPending) return
+  const next = 'raise the number of open files: ulimit -n, or LimitNOFILE of systemd'
+  log.warn({ peers, strangers, next }, 'this process may open fewer connections than a server takes')
 }
 
 async function listen(app: FastifyInstance, { host, port }: SignalingOptions): Promise<number> {

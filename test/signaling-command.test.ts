@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import { toBase64Url } from '../shared/bytes.ts'
 import { randomBytes } from '../shared/crypto.ts'
 import { signalingOptions } from '../signaling/command.ts'
+import { parseRange } from '../signaling/source.ts'
 import { closeTestSignaling, collectingLog, temporaryFolder } from './support/signaling.ts'
 
 afterEach(closeTestSignaling)
@@ -26,6 +27,7 @@ describe('the options of nearport signal', () => {
       stunPort: null,
       stunAlternatePort: undefined,
       stunAlternateAddress: undefined,
+      trustedProxies: undefined,
       webDir: expect.stringMatching(/web.$/),
       tls: undefined,
       log,
@@ -39,6 +41,11 @@ describe('the options of nearport signal', () => {
     expect(await signalingOptions({ listen, stunAlternatePort: 'off' }, env, log)).toMatchObject({
       stunAlternatePort: null,
     })
+  })
+
+  test('name the proxies that are trusted, in any number', async () => {
+    const trustedProxy = ['127.0.0.1', '2001:db8::/32'].map(parseRange)
+    expect(await signalingOptions({ listen, trustedProxy }, env, log)).toMatchObject({ trustedProxies: trustedProxy })
   })
 
   test('have defaults, and empty variables are none', async () => {

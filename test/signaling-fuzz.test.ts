@@ -167,6 +167,7 @@ describe('an admitted connection', () => {
       stunPort: null,
       limits: unlimited,
       log,
+      onadmitted: () => undefined,
       onclosed: () => {
         isOpen = false
       },
@@ -210,7 +211,7 @@ describe('an admitted connection', () => {
   )
 
   test('over a real WebSocket, 300 times', async () => {
-    const { newPeer, log } = await startTestSignaling()
+    const { newPeer, log } = await startTestSignaling({ limits: { connectionsBurst: 1e6, logLines: 1e6 } })
     const bystander = await newPeer()
     const malformed = anyMessage.filter((text) => !isValid(text))
     await fc.assert(
