@@ -21,8 +21,22 @@ export const LIMITS = {
   signalingMessagesPerSecond: 100,
   /** messages a connection may send at once above that rate: a start of 99 shares with room to spare. */
   signalingBurst: 1000,
+  /** messages a second that one identity may cause for long, with all its connections: those sent to others because of it count. */
+  identityMessagesPerSecond: 2000,
+  /** messages an identity may cause at once above that rate: a start of 99 shares that 300 tills watch. */
+  identityBurst: 30_000,
+  /** messages a second that all who connect from one address may cause for long: a tenth of a core. */
+  sourceMessagesPerSecond: 5000,
+  /** messages that all of one address may cause at once above that rate: 300 tills that come back with 100 names each. */
+  sourceBurst: 50_000,
+  /** messages a stranger may send, and a member may always send where its identity or address has sent too many. */
+  messagesAlways: 20,
+  /** such messages a second for long: a peer pings every 4 s. */
+  messagesAlwaysPerSecond: 1,
   /** WebSocket connections a server holds. 20 KiB each is 200 MiB; revisit with measured memory. */
   signalingConnections: 10_000,
+  /** connections of one identity: a process for each of a hundred printers, twice. */
+  connectionsPerIdentity: 200,
   /** connections not yet admitted: strangers must not use up the places of members. */
   signalingPending: 1000,
   /** such connections from one address (of IPv6, one /64): forty tills with two programs each come back together. */
@@ -41,6 +55,10 @@ export const LIMITS = {
   reservationsPerIdentity: 1000,
   /** names reserved on one server: about 100 bytes each in memory. */
   reservationsPerServer: 100_000,
+  /** names that one address may reserve at once: twice what one identity may have. */
+  reservationsBurst: 2000,
+  /** names an hour that one address may reserve above that: they are for good, so that to fill a server takes weeks. */
+  reservationsPerHour: 360,
   /** names one connection may claim, and may watch. */
   namesPerConnection: 1000,
   /** ms an ephemeral name is kept for who served it: to notice the loss, to try again, and to be admitted. */
@@ -49,12 +67,28 @@ export const LIMITS = {
   heldNames: 10_000,
   /** ms that changes of these are gathered in before they are written: what comes in that time before a crash is lost. */
   holdsWrite: SECOND,
+  /** names that are served without being reserved, on one server. */
+  ephemeralNames: 10_000,
+  /** of these, names of one identity: as many as it may reserve. */
+  ephemeralPerIdentity: 1000,
+  /** names that are watched on one server, each as often as it is: about 150 bytes each in memory. */
+  watches: 400_000,
+  /** of these, by one identity: a process for each of a hundred printers, with all hundred names. */
+  watchesPerIdentity: 10_000,
   /** connections that follow all names and peers: each costs a message whenever one of them changes. */
-  followers: 1000,
+  followers: 256,
+  /** of these, connections of one identity: the tabs of a browser. */
+  followersPerIdentity: 16,
   /** ms that changes are gathered in before those who follow are told: a start of 99 shares is a few messages. */
   followInterval: 200,
-  /** open signaling sessions one connection may take part in: 50 tills that come back at once, many times over. */
+  /** sessions (negotiations) on one server: about 400 bytes each in memory. */
+  sessions: 50_000,
+  /** of these, begun by one identity: a process for each of a hundred printers, with some tries each. */
+  sessionsPerIdentity: 5000,
+  /** sessions one connection may begin, and others may begin with it: 50 tills that come back at once, many times over. */
   sessionsPerConnection: 1000,
+  /** of the latter, begun by one identity: a till that tries for a minute, from several processes. */
+  sessionsWithOne: 250,
   /** ms. A session (one negotiation) that carried no message for this long is forgotten. */
   sessionIdle: 60 * SECOND,
   /** ms a stranger has for the TLS handshake, for a request and its headers, and for admission, each. */

@@ -36,6 +36,8 @@ export interface ConnectionOptions {
   readonly socket: Socket
   /** Where the peer connects from, for the log. */
   readonly remote: string
+  /** Where that is: see sourceOf. */
+  readonly source: string
   readonly hub: Hub
   readonly admission: Pick<Admission, 'newNonce' | 'answer'>
   /** UDP, null when this server answers no STUN. */
@@ -50,6 +52,7 @@ export interface ConnectionOptions {
 export class Connection {
   readonly #options: ConnectionOptions
   readonly #bucket: TokenBucket
+  readonly #always: TokenBucket
   /** First the admission deadline, later the silence limit. */
   #deadline: NodeJS.Timeout
   #state: State = { at: 'hello' }
@@ -58,6 +61,7 @@ export class Connection {
     this.#options = options
     const { signalingMessagesPerSecond, signalingBurst, admissionDeadline } = options.limits
     this.#bucket = new TokenBucket(signalingMessagesPerSecond, signalingBurst)
+    this.#always = new TokenBucket(options.limits.messagesAlwaysPerSecond, options.limits.messagesAlways)
     this.#deadline = this.#after(admissionDeadline, 'admission was not passed in time')
   }
 
@@ -76,9 +80,15 @@ export class Connection {
   countFrame(): boolean {
     if (this.#state.at === 'closed') return false
     if (this.#state.at === 'admitted') this.#deadline.refresh()
-    if (this.#bucket.take()) return true
+    if (this.#bucket.take() && this.#mayGoOn(this.#state)) return true
     this.cutOff(new NearportError('rate-limited', 'the peer sent too many messages'))
     return false
+  }
+
+  /** Who sends little is not the one: it must not be cut off for what others of its environment or address send. */
+  #mayGoOn(state: State): boolean {
+    const isWithinBudget = state.at === 'admitted' && this.#options.hub.count(state.member)
+    return isWithinBudget || this.#always.take()
   }
 
   /** Tells the peer why, and closes. */
@@ -132,6 +142,7 @@ export class Connection {
     const member: Member = {
       peer: hello.peer,
       identity: hello.identity,
+      source: this.#options.source,
       send: (message) => this.#send(message),
       deliver: (message) => this.#deliver(message),
       cutOff: (error) => this.cutOff(error),

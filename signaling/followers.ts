@@ -6,12 +6,14 @@ import { type PeerRef, peerKey } from '../shared/peer-key.ts'
 import type { Member } from './member.ts'
 import type { Names } from './names.ts'
 import { parts } from './parts.ts'
+import { Quota } from './quota.ts'
 
 export class Followers {
   readonly #names: Names
   /** By peerKey. */
   readonly #peers: ReadonlyMap<string, Member>
   readonly #limits: Limits
+  readonly #quota: Quota
   readonly #followers = new Set<Member>()
   /** What is to be told: names, and peers by their key. */
   readonly #changedNames = new Set<string>()
@@ -22,6 +24,7 @@ export class Followers {
     this.#names = names
     this.#peers = peers
     this.#limits = limits
+    this.#quota = new Quota(limits.followers, limits.followersPerIdentity)
   }
 
   /**
@@ -30,16 +33,17 @@ export class Followers {
    */
   async follow(member: Member): Promise<void> {
     if (this.#followers.has(member)) throw new NearportError('server-busy', 'this peer follows already')
-    if (this.#followers.size >= this.#limits.followers) {
-      throw new NearportError('server-busy', `${this.#limits.followers} peers follow this server already`)
+    if (!this.#quota.hasRoomFor(member)) {
+      throw new NearportError('server-busy', 'too many peers of this environment, address or server follow already')
     }
     this.#followers.add(member)
+    this.#quota.take(member)
     for (const shares of parts(this.#names.all())) await member.deliver({ type: 'changes', shares, peers: [] })
     for (const peers of parts(this.#all())) await member.deliver({ type: 'changes', shares: [], peers })
   }
 
   leave(member: Member): void {
-    this.#followers.delete(member)
+    if (this.#followers.delete(member)) this.#quota.give(member)
   }
 
   nameChanged(name: string): void {

@@ -2,13 +2,15 @@
 import { asNearportError, NearportError } from '../shared/errors.ts'
 import type { Limits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
-import type { ClientMessage } from '../shared/messages.ts'
+import { type ClientMessage, ENTRIES_PER_MESSAGE } from '../shared/messages.ts'
 import { peerKey } from '../shared/peer-key.ts'
+import { Budget } from './budget.ts'
 import { Followers } from './followers.ts'
 import type { Holds } from './holds.ts'
 import type { Member } from './member.ts'
 import { Names } from './names.ts'
 import { parts } from './parts.ts'
+import { Quota } from './quota.ts'
 import { Reservations } from './reservations.ts'
 import { Sessions } from './sessions.ts'
 import type { Store } from './store.ts'
@@ -27,17 +29,19 @@ export class Hub {
   readonly #sessions: Sessions
   readonly #followers: Followers
   readonly #holds: Holds
-  readonly #limits: Limits
+  readonly #connections: Quota
+  readonly #budget: Budget
   readonly #log: Log
 
   constructor(store: Store, holds: Holds, limits: Limits, log: Log) {
+    this.#connections = new Quota(limits.signalingConnections, limits.connectionsPerIdentity)
+    this.#budget = new Budget(limits)
     this.#reservations = new Reservations(store, limits)
     this.#names = new Names(this.#reservations, holds, limits)
     this.#sessions = new Sessions((to) => this.#members.get(peerKey(to)), limits, log)
     this.#followers = new Followers(this.#names, this.#members, limits)
     this.#names.onchange = (name) => this.#followers.nameChanged(name)
     this.#holds = holds
-    this.#limits = limits
     this.#log = log
   }
 
@@ -56,20 +60,30 @@ export class Hub {
   /** Throws `too-many-connections` at the limit. */
   join(member: Member): void {
     const older = this.#members.get(peerKey(member))
-    if (older === undefined && this.#members.size >= this.#limits.signalingConnections) {
-      throw new NearportError('too-many-connections', `this server holds ${this.#limits.signalingConnections} peers`)
+    if (older === undefined && !this.#connections.hasRoomFor(member)) {
+      throw new NearportError(
+        'too-many-connections',
+        'this server has no room for more peers of this environment or address',
+      )
     }
     older?.cutOff(new NearportError('displaced', 'this peer has connected anew'))
+    this.#connections.take(member)
     this.#members.set(peerKey(member), member)
     this.#followers.peerChanged(member)
   }
 
   leave(member: Member): void {
     this.#members.delete(peerKey(member))
+    this.#connections.give(member)
     this.#followers.leave(member)
     this.#followers.peerChanged(member)
     this.#sessions.leave(member)
     this.#names.leave(member)
+  }
+
+  /** Counts one message of a member; false when its environment or its address has caused too many. */
+  count(member: Member): boolean {
+    return this.#budget.spend(member, 1)
   }
 
   handle(member: Member, message: MemberMessage): void {
@@ -96,6 +110,7 @@ export class Hub {
   async stop(): Promise<void> {
     this.#sessions.stop()
     this.#followers.stop()
+    this.#budget.stop()
     await Promise.all([this.#reservations.settled(), this.#holds.stop()])
   }
 
@@ -113,6 +128,10 @@ export class Hub {
 
   async #perform(member: Member, message: RequestMessage): Promise<void> {
     const { request } = message
+    const caused = this.#causes(message)
+    if (caused > 0 && !this.#budget.spend(member, caused)) {
+      throw new NearportError('rate-limited', 'this environment or its address made the server send too many messages')
+    }
     switch (message.type) {
       case 'reserve':
         await this.#names.reserve(member, message.name, message.mode)
@@ -144,6 +163,21 @@ export class Hub {
         message satisfies never
     }
     member.send({ type: 'ok', request })
+  }
+
+  /** How many messages the server sends because of a request. */
+  #causes(message: RequestMessage): number {
+    switch (message.type) {
+      case 'list':
+        return Math.ceil(this.#names.size / ENTRIES_PER_MESSAGE)
+      case 'follow':
+        return Math.ceil((this.#names.size + this.#members.size) / ENTRIES_PER_MESSAGE)
+      case 'watch':
+      case 'unwatch':
+        return 0
+      default:
+        return this.#names.watchersOf(message.name)
+    }
   }
 
   /** Sends the next part only when the network took the last, so that a long list does not become a backlog. */

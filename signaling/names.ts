@@ -4,6 +4,7 @@ import type { Limits } from '../shared/limits.ts'
 import type { Presence, ShareChange } from '../shared/messages.ts'
 import type { Holds } from './holds.ts'
 import type { Member } from './member.ts'
+import { Quota } from './quota.ts'
 import type { Reservations } from './reservations.ts'
 
 export class Names {
@@ -18,11 +19,17 @@ export class Names {
   readonly #watchers = new Map<string, Set<Member>>()
   readonly #claimsOf = new Map<Member, Set<string>>()
   readonly #watchesOf = new Map<Member, Set<string>>()
+  readonly #watches: Quota
+  /** Names that are served without being reserved when they were claimed, and by whom. */
+  readonly #ephemeral = new Map<string, Member>()
+  readonly #ephemeralNames: Quota
 
   constructor(reservations: Reservations, holds: Holds, limits: Limits) {
     this.#reservations = reservations
     this.#holds = holds
     this.#limits = limits
+    this.#watches = new Quota(limits.watches, limits.watchesPerIdentity)
+    this.#ephemeralNames = new Quota(limits.ephemeralNames, limits.ephemeralPerIdentity)
   }
 
   /** Names that are reserved or served. */
@@ -36,7 +43,7 @@ export class Names {
   async reserve(member: Member, name: string, mode: 'tcpTunnel'): Promise<void> {
     const isFree = () => (this.#servedFor(name) ?? member.identity) === member.identity
     const before = this.presence(name)
-    await this.#reservations.reserve(name, { owner: member.identity, mode }, isFree)
+    await this.#reservations.reserve(name, { owner: member.identity, mode }, member.source, isFree)
     this.#holds.giveUp(name)
     this.#announceChange(before)
     this.onchange(name)
@@ -66,6 +73,10 @@ export class Names {
       older.send({ type: 'displaced', name })
     }
     add(this.#claimsOf, member, name)
+    if (ephemeral && !this.#ephemeral.has(name)) {
+      this.#ephemeral.set(name, member)
+      this.#ephemeralNames.take(member)
+    }
     this.#serving.set(name, member)
     if (ephemeral) this.#holds.serve(name, member.identity)
     this.#announceChange(before)
@@ -91,19 +102,29 @@ export class Names {
 
   /** Throws `too-many-names`. */
   watch(member: Member, name: string): void {
-    this.#checkRoom(this.#watchesOf.get(member), name, 'watch')
+    const watched = this.#watchesOf.get(member)
+    this.#checkRoom(watched, name, 'watch')
+    if (watched?.has(name) === true) return
+    if (!this.#watches.hasRoomFor(member)) throw tooMany('watch')
+    this.#watches.take(member)
     add(this.#watchesOf, member, name)
     add(this.#watchers, name, member)
   }
 
+  /** How many are told when the name changes. */
+  watchersOf(name: string): number {
+    return this.#watchers.get(name)?.size ?? 0
+  }
+
   unwatch(member: Member, name: string): void {
+    if (this.#watchesOf.get(member)?.has(name) !== true) return
+    this.#watches.give(member)
     remove(this.#watchesOf, member, name)
     remove(this.#watchers, name, member)
   }
 
   leave(member: Member): void {
-    for (const name of this.#watchesOf.get(member) ?? []) remove(this.#watchers, name, member)
-    this.#watchesOf.delete(member)
+    for (const name of [...(this.#watchesOf.get(member) ?? [])]) this.unwatch(member, name)
     const served = [...(this.#claimsOf.get(member) ?? [])]
     for (const name of served) {
       this.#withdraw(member, name)
@@ -150,6 +171,8 @@ export class Names {
       throw new NearportError('not-owner', `the name ${name} is reserved by another environment`)
     }
     this.#checkRoom(this.#claimsOf.get(member), name, 'serve')
+    // Whoever serves it of the same identity gives its place to the newer one.
+    if (ephemeral && !this.#ephemeral.has(name) && !this.#ephemeralNames.hasRoomFor(member)) throw tooMany('serve')
   }
 
   /** The identity that serves a name, or served it a moment ago. */
@@ -165,6 +188,9 @@ export class Names {
   #withdraw(member: Member, name: string): void {
     this.#serving.delete(name)
     this.#healths.delete(name)
+    const ephemeral = this.#ephemeral.get(name)
+    if (ephemeral !== undefined) this.#ephemeralNames.give(ephemeral)
+    this.#ephemeral.delete(name)
     remove(this.#claimsOf, member, name)
   }
 
@@ -181,6 +207,9 @@ export class Names {
     for (const watcher of [...(this.#watchers.get(name) ?? [])]) watcher.send(presence)
   }
 }
+
+const tooMany = (what: string) =>
+  new NearportError('too-many-names', `this environment, its address or all together ${what} too many names already`)
 
 function add<K, V>(sets: Map<K, Set<V>>, key: K, value: V): void {
   const set = sets.get(key)

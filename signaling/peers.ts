@@ -29,6 +29,7 @@ export class Peers {
     const connection: Connection = new Connection({
       socket,
       remote,
+      source: place.source,
       hub: this.#hub,
       admission: this.#admission,
       stunPort: this.stunPort,

@@ -7,6 +7,7 @@ import { isSoundPublicKey } from '../shared/ed25519.ts'
 import { NearportError } from '../shared/errors.ts'
 import type { Limits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
+import { Buckets } from './buckets.ts'
 import type { Reservation, Store } from './store.ts'
 
 /**
@@ -24,6 +25,7 @@ export async function releaseNobodys(store: Store, log: Log): Promise<void> {
 export class Reservations {
   readonly #store: Store
   readonly #limits: Limits
+  readonly #rates: Buckets
   /** Names being written to disk, with the identity that reserves them. */
   readonly #reserving = new Map<string, string>()
   /** The last write of each name that is not done yet; never rejects. */
@@ -33,6 +35,7 @@ export class Reservations {
   constructor(store: Store, limits: Limits) {
     this.#store = store
     this.#limits = limits
+    this.#rates = new Buckets(limits.reservationsPerHour / 3600, limits.reservationsBurst)
     for (const { owner } of store.reservations.values()) this.#count(owner, 1)
   }
 
@@ -51,15 +54,18 @@ export class Reservations {
 
   /**
    * Resolves once the reservation is on disk. To reserve one's own name again is no error: the answer to the first
-   * request may have been lost. `isFree` is asked when the turn has come. Throws `name-taken`, `too-many-names`,
-   * `store-failed`.
+   * request may have been lost. `source` is where the request comes from; `isFree` is asked when the turn has come. Throws `name-taken`,
+   * `too-many-names`, `rate-limited`, `store-failed`.
    */
-  reserve(name: string, reservation: Reservation, isFree: () => boolean): Promise<void> {
+  reserve(name: string, reservation: Reservation, source: string, isFree: () => boolean): Promise<void> {
     return this.#inTurn(name, async () => {
       const owner = this.get(name)?.owner
       if (owner === reservation.owner) return
       if (owner !== undefined || !isFree()) throw new NearportError('name-taken', `the name ${name} is taken`)
       this.#checkRoom(reservation.owner)
+      if (!this.#rates.take(source)) {
+        throw new NearportError('rate-limited', 'too many names were reserved from this address within the hour')
+      }
       this.#reserving.set(name, reservation.owner)
       this.#count(reservation.owner, 1)
       try {
@@ -85,8 +91,9 @@ export class Reservations {
     })
   }
 
-  /** Resolves when no write is under way. */
+  /** For the end: resolves when no write is under way. */
   async settled(): Promise<void> {
+    this.#rates.stop()
     await Promise.all(this.#turns.values())
   }
 
@@ -95,8 +102,13 @@ export class Reservations {
     if ((this.#owned.get(identity) ?? 0) >= reservationsPerIdentity) {
       throw new NearportError('too-many-names', `an environment may reserve ${reservationsPerIdentity} names`)
     }
-    if (this.#store.reservations.size + this.#reserving.size >= reservationsPerServer) {
-      throw new NearportError('too-many-names', `this server holds at most ${reservationsPerServer} names`)
+    const free = reservationsPerServer - this.#store.reservations.size - this.#reserving.size
+    // As with a Quota: whoever takes all he can leaves as much to the next.
+    if ((this.#owned.get(identity) ?? 0) >= free) {
+      throw new NearportError(
+        'too-many-names',
+        `this server holds at most ${reservationsPerServer} names, and has none left for this environment`,
+      )
     }
   }
 

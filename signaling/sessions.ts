@@ -5,6 +5,7 @@ import type { Log } from '../shared/log.ts'
 import type { ClientMessage } from '../shared/messages.ts'
 import { type PeerRef, peerKey } from '../shared/peer-key.ts'
 import type { Member } from './member.ts'
+import { Quota } from './quota.ts'
 
 type Signal = Extract<ClientMessage, { type: 'signal' }>
 
@@ -21,12 +22,18 @@ export class Sessions {
   readonly #log: Log
   readonly #sessions = new Map<string, Session>()
   readonly #sessionsOf = new Map<Member, Set<Session>>()
+  readonly #quota: Quota
+  /** What others have begun with a member. */
+  readonly #quotaWith = new Map<Member, Quota>()
+  /** How many a member has begun. */
+  readonly #begun = new Map<Member, number>()
   readonly #sweeper: NodeJS.Timeout
 
   constructor(find: (to: PeerRef) => Member | undefined, limits: Limits, log: Log) {
     this.#find = find
     this.#limits = limits
     this.#log = log
+    this.#quota = new Quota(limits.sessions, limits.sessionsPerIdentity)
     this.#sweeper = setInterval(() => this.#forgetIdle(), limits.sessionIdle / 4)
     this.#sweeper.unref()
   }
@@ -83,23 +90,42 @@ export class Sessions {
       if (sessions === undefined) this.#sessionsOf.set(member, new Set([session]))
       else sessions.add(session)
     }
+    this.#quota.take(from)
+    this.#incoming(other).take(from)
+    this.#begun.set(from, (this.#begun.get(from) ?? 0) + 1)
     return session
   }
 
   #refusal(from: Member, to: Member | undefined): ErrorCode | null {
     if (to === undefined || to === from) return 'peer-gone'
-    const most = this.#limits.sessionsPerConnection
-    const full = [from, to].some((member) => (this.#sessionsOf.get(member)?.size ?? 0) >= most)
-    return full ? 'server-busy' : null
+    if ((this.#begun.get(from) ?? 0) >= this.#limits.sessionsPerConnection) return 'server-busy'
+    return this.#quota.hasRoomFor(from) && this.#incoming(to).hasRoomFor(from) ? null : 'server-busy'
+  }
+
+  #incoming(member: Member): Quota {
+    let quota = this.#quotaWith.get(member)
+    if (quota === undefined) {
+      quota = new Quota(this.#limits.sessionsPerConnection, this.#limits.sessionsWithOne)
+      this.#quotaWith.set(member, quota)
+    }
+    return quota
   }
 
   #end(session: Session, code: ErrorCode, tell: readonly Member[]): void {
+    const [from, to] = session.members
     this.#sessions.delete(session.id)
     for (const member of session.members) {
       const sessions = this.#sessionsOf.get(member)
       sessions?.delete(session)
       if (sessions?.size === 0) this.#sessionsOf.delete(member)
     }
+    this.#quota.give(from)
+    const incoming = this.#incoming(to)
+    incoming.give(from)
+    if (incoming.held === 0) this.#quotaWith.delete(to)
+    const begun = (this.#begun.get(from) ?? 0) - 1
+    if (begun <= 0) this.#begun.delete(from)
+    else this.#begun.set(from, begun)
     for (const member of tell) member.send({ type: 'ended', session: session.id, code })
   }
 

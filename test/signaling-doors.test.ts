@@ -12,7 +12,7 @@ import {
   startTestSignaling,
   type TestSignaling,
 } from './support/signaling.ts'
-import { loopback, Strangers, socketFrom } from './support/strangers.ts'
+import { loopback, member, Strangers, socketFrom } from './support/strangers.ts'
 import { testCertificate } from './support/tls.ts'
 
 const crowds: Strangers[] = []
@@ -26,13 +26,6 @@ async function start(limits: Partial<Limits>, options: Partial<SignalingOptions>
   const strangers = new Strangers(signaling.server.port)
   crowds.push(strangers)
   return { ...signaling, strangers }
-}
-
-/** A member that connects from that address, and is admitted. */
-async function member({ url, networkKey }: TestSignaling, ...from: Parameters<typeof socketFrom>): Promise<RawPeer> {
-  const peer = await RawPeer.connect(url, await newIdentity(), nanoid(), socketFrom(...from))
-  await peer.admit(networkKey)
-  return peer
 }
 
 /** The numbers of the lines about dropped connections, by reason, once there are as many as `wanted`. */

@@ -130,7 +130,14 @@ describe('an admitted connection', () => {
       faults++
     },
   }
-  const unlimited = withLimits({ signalingBurst: 1e9, signalingMessagesPerSecond: 1e9, sessionsPerConnection: 5 })
+  const unlimited = withLimits({
+    signalingBurst: 1e9,
+    signalingMessagesPerSecond: 1e9,
+    identityBurst: 1e9,
+    sourceBurst: 1e9,
+    reservationsBurst: 1e9,
+    sessionsPerConnection: 5,
+  })
   // Admission has its own tests, and its cryptography would take most of the time here.
   const admission = { newNonce: () => randomBytes(NONCE_BYTES), answer: () => toBase64Url(randomBytes(32)) }
   let store: Store
@@ -167,6 +174,7 @@ describe('an admitted connection', () => {
       stunPort: null,
       limits: unlimited,
       log,
+      source: 'here',
       onadmitted: () => undefined,
       onclosed: () => {
         isOpen = false

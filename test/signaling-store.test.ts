@@ -115,7 +115,9 @@ describe('the store', () => {
     const reservations = new Reservations(store, limits)
     await store.close()
     for (const name of ['pc1', 'pc2']) {
-      await expect(reservations.reserve(name, reservation, () => true)).rejects.toMatchObject({ code: 'store-failed' })
+      await expect(reservations.reserve(name, reservation, 'here', () => true)).rejects.toMatchObject({
+        code: 'store-failed',
+      })
       expect(reservations.owner(name)).toBeUndefined()
     }
   })
@@ -125,11 +127,11 @@ describe('the store', () => {
     const reservations = new Reservations(store, limits)
     const other = { ...reservation, owner: toBase64Url(randomBytes(32)) }
     const results = await Promise.allSettled([
-      reservations.reserve('pc1', reservation, () => true),
-      reservations.reserve('pc1', other, () => true),
+      reservations.reserve('pc1', reservation, 'here', () => true),
+      reservations.reserve('pc1', other, 'here', () => true),
       reservations.release('pc1', reservation.owner),
-      reservations.reserve('pc1', other, () => true),
-      reservations.reserve('pc1', reservation, () => true),
+      reservations.reserve('pc1', other, 'here', () => true),
+      reservations.reserve('pc1', reservation, 'here', () => true),
     ])
     expect(results.map((result) => (result.status === 'rejected' ? result.reason.code : 'ok'))).toEqual([
       'ok',

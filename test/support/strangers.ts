@@ -1,6 +1,9 @@
-/** Hosts that mean a server no good: connections from any address of 127.0.0.0/8. */
+/** Hosts that mean a server no good, and members beside them: connections from any address of 127.0.0.0/8. */
 import { connect, type Socket } from 'node:net'
+import { nanoid } from 'nanoid'
 import { WebSocket } from 'ws'
+import type { Identity } from '../../shared/crypto.ts'
+import { newIdentity, RawPeer, type TestSignaling } from './signaling.ts'
 
 export class Strangers {
   readonly #port: number
@@ -60,3 +63,21 @@ export const socketFrom = (localAddress: string, headers: Record<string, string>
       super(url, { localAddress, headers, rejectUnauthorized: false })
     }
   }
+
+/** A peer that connects from that address, and is admitted unless `admitted` is false. */
+export async function member(
+  { url, networkKey }: TestSignaling,
+  localAddress: string,
+  headers: Record<string, string> = {},
+  identity?: Identity,
+  admitted = true,
+): Promise<RawPeer> {
+  const peer = await RawPeer.connect(
+    url,
+    identity ?? (await newIdentity()),
+    nanoid(),
+    socketFrom(localAddress, headers),
+  )
+  if (admitted) await peer.admit(networkKey)
+  return peer
+}
