@@ -179,6 +179,8 @@ export const LIMITS = {
   dtlsRepeatFirst: 400,
   /** times a DTLS flight is sent again: for 25 s in all, and no link waits that long. */
   dtlsRepeats: 5,
+  /** parts of messages kept that cannot be delivered yet, as one before them is missing: as many as the window of 1 MiB has. */
+  reassemblyChunks: 1024,
   /** offers remembered so that a replayed one is refused without answering it. */
   rememberedSessions: 10_000,
 

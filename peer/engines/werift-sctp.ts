@@ -1,5 +1,10 @@
-/** Repairs of werift's SCTP: without them a connection that lost or reordered a packet may stand still for good. */
+/**
+ * Repairs of werift's SCTP: without them a connection that lost or reordered a packet may stand still for good, and one whose
+ * other side breaks the rules ends the process, or fills its memory.
+ */
 import type { RTCSctpTransport } from 'werift'
+import { NearportError } from '../../shared/errors.ts'
+import { LIMITS } from '../../shared/limits.ts'
 import { requireMembers } from './werift-members.ts'
 
 /** What of werift's association its types keep private. */
@@ -10,6 +15,16 @@ interface Association {
   flightSize: number
   readonly sentQueue: readonly { readonly acked: boolean; readonly retransmit: boolean; readonly bookSize: number }[]
   getInboundStream: (id: number) => InboundStream
+  /** All that came in order has come up to this one. */
+  readonly lastReceivedTsn: number
+  receiveDataChunk: (chunk: DataChunk) => void
+  /** A whole message came. */
+  receive: (streamId: number, protocol: number, data: Buffer) => void
+}
+
+interface DataChunk {
+  readonly tsn: number
+  readonly streamId: number
 }
 
 interface InboundStream {
@@ -17,11 +32,26 @@ interface InboundStream {
   popMessages: () => Generator<[streamId: number, protocol: number, data: Buffer]>
 }
 
+/** Payload protocol identifiers of messages (RFC 8831 section 8): text and bytes, each also for none at all. */
+const MESSAGES: ReadonlySet<number> = new Set([51, 53, 56, 57])
+
+const REPLACED = [
+  'handleData',
+  'onSackReceived',
+  'flightSize',
+  'getInboundStream',
+  'receiveDataChunk',
+  'receive',
+  'lastReceivedTsn',
+]
+
 /** To be called on an association once, before it starts. `onfault`: what the other side sent cannot be handled. */
 export function repairSctp(sctp: RTCSctpTransport['sctp'], onfault: (error: unknown) => void): void {
   const association = sctp as unknown as Association
-  requireMembers('an SCTP association', association, ['handleData', 'onSackReceived', 'flightSize', 'getInboundStream'])
+  requireMembers('an SCTP association', association, REPLACED)
   surviveMalformed(association, onfault)
+  refuseOtherProtocols(association, onfault)
+  boundReassembly(association, onfault)
   deliverAllMessages(association)
   countFlightAnew(association)
 }
@@ -73,3 +103,38 @@ function countFlightAnew(association: Association): void {
     return flush()
   }
 }
+
+/**
+ * werift throws at a message of a protocol that it does not know, where nobody catches it: the process would end. By the one
+ * that opens channels (RFC 8832), which nearport does not use, it makes as many as the other side likes.
+ */
+function refuseOtherProtocols(association: Association, onfault: (error: unknown) => void): void {
+  const { receive } = association
+  association.receive = (streamId, protocol, data) => {
+    if (MESSAGES.has(protocol)) receive.call(association, streamId, protocol, data)
+    else onfault(broken(`a message of the protocol ${protocol}`))
+  }
+}
+
+/**
+ * werift keeps all that it cannot deliver yet, whatever it said that it has room for. What comes out of order above the
+ * bound is dropped, as RFC 9260 section 6.2 has it, and comes again; what comes in order and still has no end is no message.
+ */
+function boundReassembly(association: Association, onfault: (error: unknown) => void): void {
+  const { receiveDataChunk } = association
+  let held = 0
+  association.receiveDataChunk = (chunk) => {
+    const isNext = chunk.tsn === (association.lastReceivedTsn + 1) % 2 ** 32
+    if (!isNext && held >= LIMITS.reassemblyChunks) return
+    if (held >= 2 * LIMITS.reassemblyChunks || chunk.streamId > LIMITS.sharesPerTunnel) {
+      onfault(broken('parts of messages without an end, or on streams that there are not'))
+      return
+    }
+    const { reassembly } = association.getInboundStream(chunk.streamId)
+    const before = reassembly.length
+    receiveDataChunk.call(association, chunk)
+    held += association.getInboundStream(chunk.streamId).reassembly.length - before
+  }
+}
+
+const broken = (what: string) => new NearportError('frame-malformed', `the other side sent ${what}`)
