@@ -7,11 +7,13 @@ import type { Member } from './member.ts'
 import type { Names } from './names.ts'
 import { parts } from './parts.ts'
 import { Quota } from './quota.ts'
+import type { Turns } from './turns.ts'
 
 export class Followers {
   readonly #names: Names
   /** By peerKey. */
   readonly #peers: ReadonlyMap<string, Member>
+  readonly #turns: Turns
   readonly #limits: Limits
   readonly #quota: Quota
   readonly #followers = new Set<Member>()
@@ -20,9 +22,10 @@ export class Followers {
   readonly #changedPeers = new Map<string, PeerRef>()
   #timer: NodeJS.Timeout | undefined
 
-  constructor(names: Names, peers: ReadonlyMap<string, Member>, limits: Limits) {
+  constructor(names: Names, peers: ReadonlyMap<string, Member>, turns: Turns, limits: Limits) {
     this.#names = names
     this.#peers = peers
+    this.#turns = turns
     this.#limits = limits
     this.#quota = new Quota(limits.followers, limits.followersPerIdentity)
   }
@@ -38,8 +41,15 @@ export class Followers {
     }
     this.#followers.add(member)
     this.#quota.take(member)
-    for (const shares of parts(this.#names.all())) await member.deliver({ type: 'changes', shares, peers: [] })
-    for (const peers of parts(this.#all())) await member.deliver({ type: 'changes', shares: [], peers })
+    // What is read is sent in the same turn, before what changes it.
+    for (const shares of parts(this.#names.all())) {
+      await member.deliver({ type: 'changes', shares, peers: [] })
+      await this.#turns.next()
+    }
+    for (const peers of parts(this.#all())) {
+      await member.deliver({ type: 'changes', shares: [], peers })
+      await this.#turns.next()
+    }
   }
 
   leave(member: Member): void {

@@ -14,6 +14,7 @@ import { Quota } from './quota.ts'
 import { Reservations } from './reservations.ts'
 import { Sessions } from './sessions.ts'
 import type { Store } from './store.ts'
+import { Turns } from './turns.ts'
 
 /** What a peer may send once admitted. */
 export type MemberMessage = Exclude<ClientMessage, { type: 'hello' | 'admit' }>
@@ -31,6 +32,7 @@ export class Hub {
   readonly #holds: Holds
   readonly #connections: Quota
   readonly #budget: Budget
+  readonly #turns = new Turns()
   readonly #log: Log
 
   constructor(store: Store, holds: Holds, limits: Limits, log: Log) {
@@ -39,7 +41,7 @@ export class Hub {
     this.#reservations = new Reservations(store, limits)
     this.#names = new Names(this.#reservations, holds, limits)
     this.#sessions = new Sessions((to) => this.#members.get(peerKey(to)), limits, log)
-    this.#followers = new Followers(this.#names, this.#members, limits)
+    this.#followers = new Followers(this.#names, this.#members, this.#turns, limits)
     this.#names.onchange = (name) => this.#followers.nameChanged(name)
     this.#holds = holds
     this.#log = log
@@ -196,6 +198,7 @@ export class Hub {
           health: this.#names.health(name),
         }))
         await member.deliver({ type: 'shares', request, shares })
+        await this.#turns.next()
       }
     } finally {
       this.#listing.delete(member)

@@ -6,6 +6,7 @@ import { boundedLog } from '../signaling/bounded-log.ts'
 import { Buckets } from '../signaling/buckets.ts'
 import { fittedTo, openFilesMost } from '../signaling/descriptors.ts'
 import { Drops } from '../signaling/drops.ts'
+import { Turns } from '../signaling/turns.ts'
 import { collectingLog } from './support/signaling.ts'
 
 const MINUTE = 60_000
@@ -96,4 +97,23 @@ test('a bag gives any of its things, and none that was taken out', () => {
   expect(bag.all().sort()).toEqual([1, 2, 3, 6, 7, 8])
   for (const i of bag.all()) bag.delete(i)
   expect([bag.size, bag.random()]).toEqual([0, undefined])
+})
+
+test('answers of many messages take turns, each once before any a second time, a few in a round', async () => {
+  const turns = new Turns()
+  const round = () => new Promise((resolve) => setImmediate(resolve))
+  const order: number[] = []
+  const answer = async (of: number) => {
+    for (let i = 0; i < 2; i++) {
+      await turns.next()
+      order.push(of)
+    }
+  }
+  const all = Promise.all(Array.from({ length: 40 }, (_, of) => answer(of)))
+  await round()
+  await round()
+  expect(order.length).toBeLessThan(40)
+  await all
+  const each = Array.from({ length: 40 }, (_, of) => of)
+  expect([order.slice(0, 40), order.slice(40)]).toEqual([each, each])
 })
