@@ -35,3 +35,20 @@ test("a page that keeps a single byte keeps no message, and gets memory that is 
   expect(pieces.map(({ length }) => length)).toEqual([1, 1])
   for (const { buffer } of pieces) expect(buffer.byteLength).toBe(1)
 })
+
+test('a write under way fails when the page gives up, also in the turn in which there is room again', async () => {
+  const stream = muxPair({ manual: true }).access.open()
+  const connection = new StreamConnection('printer', stream)
+  const written = connection.writable
+    .getWriter()
+    .write(new Uint8Array(4 * MIB))
+    .then(
+      () => 'written',
+      (error) => error.code,
+    )
+  // The stream takes writes a turn later, and is full then.
+  await new Promise(setImmediate)
+  stream.ondrain()
+  connection.abort('cancelled')
+  expect(await written).toBe('peer-reset')
+})

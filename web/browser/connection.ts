@@ -136,6 +136,8 @@ export class StreamConnection implements Connection {
       if (this.#stream.write(piece)) continue
       this.#room = deferred()
       await this.#room.promise
+      // The page may have given up in the turn in which there was room again.
+      if (this.#reason !== null) throw this.#reason
     }
   }
 
