@@ -1,3 +1,5 @@
+import type { LocalReach } from './candidates.ts'
+
 /** One end of a path between two peers. */
 export interface CandidateEnd {
   readonly address: string
@@ -32,6 +34,8 @@ export interface Engine {
    * together, in one message for each channel.
    */
   readonly atTurnEnd: (run: () => void) => void
+  /** What is asked for each negotiation, as a host comes to new networks. */
+  localReach(): LocalReach
   /** The selected pair, or null before one is selected and after the connection closed. */
   selectedPair(connection: RTCPeerConnection): Promise<CandidatePair | null>
   /**

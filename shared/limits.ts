@@ -161,10 +161,10 @@ export const LIMITS = {
   statusInterval: SECOND,
   /** bytes queued on the control channel above which no status is added: pongs wait behind it. */
   statusBacklogBytes: 16 * KIB,
-  /** characters of one session description, and candidates of one negotiation: what engines make is a tenth of it. */
+  /** characters of one session description: what engines make is a tenth of it. */
   sdpChars: 16 * KIB,
-  /** candidates accepted in one negotiation; a host with many interfaces sends about 20. */
-  candidatesPerLink: 64,
+  /** candidates of the other side that are tried in one negotiation, the first ones: a host with many interfaces has about 20. */
+  candidatesPerLink: 32,
   /** datagrams kept that come on a path before this side has seen that there is one: a greeting is one, or two. */
   earlyDatagrams: 4,
   /** bytes of one DTLS handshake message: a certificate has 400, the greeting of a browser that knows DTLS 1.3 some 2,000. */

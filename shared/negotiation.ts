@@ -4,13 +4,14 @@
  */
 import SimplePeer from 'simple-peer'
 import { fromBase64Url, toBase64Url } from './bytes.ts'
+import { RemoteCandidates } from './candidates.ts'
 import { type Sealer, signalContext } from './crypto.ts'
+import { formatDescription, parseDescription } from './description.ts'
 import type { Engine } from './engine.ts'
 import { asNearportError, NearportError } from './errors.ts'
-import { LIMITS } from './limits.ts'
 import type { NatReport } from './nat.ts'
 import type { PeerRef } from './peer-key.ts'
-import { decodeSignal, encodeSignal, isRelay, parseSignal, type Signal } from './sdp.ts'
+import { decodeSignal, encodeSignal, outgoing, parseSignal, type Signal } from './sdp.ts'
 import { verdict, whyNoPath } from './verdict.ts'
 
 /** RFC 5705 section 4: what is not registered begins with EXPERIMENTAL. */
@@ -44,6 +45,7 @@ export class Negotiation {
   readonly pc: RTCPeerConnection
   readonly #peer: SimplePeer
   readonly #options: NegotiationOptions
+  readonly #candidates: RemoteCandidates
   #outgoing = Promise.resolve()
   #incoming = Promise.resolve()
   #sentSignals = 0
@@ -67,6 +69,7 @@ export class Negotiation {
   constructor(options: NegotiationOptions) {
     this.#options = options
     const { engine, initiator, stunUrl } = options
+    this.#candidates = new RemoteCandidates(engine.localReach())
     let pc: RTCPeerConnection | null = null
     // simple-peer keeps its connection to itself; the share channels are made on it.
     const RTCPeerConnection = class extends engine.wrtc.RTCPeerConnection {
@@ -186,8 +189,8 @@ export class Negotiation {
   }
 
   async #sealAndSend(raw: Signal): Promise<void> {
-    if (this.#destroyed || (raw.type === 'candidate' && isRelay(raw.candidate.candidate))) return
-    const signal = this.#completed(raw)
+    const signal = outgoing(this.#completed(raw))
+    if (this.#destroyed || signal === null) return
     const { session, self, remote, sealer, sendSignal } = this.#options
     const context = signalContext(session, self, remote, this.#sentSignals++)
     const box = await (await sealer).seal(encodeSignal(signal), context)
@@ -217,16 +220,26 @@ export class Negotiation {
       this.#farKnowsNat = signal.nat !== undefined
       this.#far = signal.nat ?? null
       this.#tellNatLate()
-    } else if (this.#receivedSignals - Number(this.#described) > LIMITS.candidatesPerLink) {
-      throw new NearportError('sdp-invalid', `the other side sent over ${LIMITS.candidatesPerLink} candidates`)
+      this.#receiveDescription(signal)
+    } else if (signal.type === 'nat') {
+      this.#far = signal.nat
+    } else {
+      this.#tryCandidate(signal.candidate.candidate)
     }
-    if (signal.type === 'nat') this.#far = signal.nat
-    else if (signal.type === 'candidate') this.#signalCandidate(signal)
-    else if (!this.#destroyed) this.#peer.signal({ type: signal.type, sdp: signal.sdp })
   }
 
-  #signalCandidate(signal: Extract<Signal, { type: 'candidate' }>): void {
-    if (!this.#destroyed && !isRelay(signal.candidate.candidate)) this.#peer.signal(signal)
+  #receiveDescription({ type, sdp }: Extract<Signal, { sdp: string }>): void {
+    const description = parseDescription(sdp, type)
+    if (this.#destroyed) return
+    // An engine has all candidates from one hand.
+    this.#peer.signal({ type, sdp: formatDescription({ ...description, candidates: [] }) })
+    for (const candidate of description.candidates) this.#tryCandidate(candidate)
+  }
+
+  #tryCandidate(text: string): void {
+    const candidate = this.#destroyed ? null : this.#candidates.admit(text)
+    if (candidate !== null)
+      this.#peer.signal({ type: 'candidate', candidate: { candidate, sdpMid: '0', sdpMLineIndex: 0 } })
   }
 
   #completed(signal: Signal): Signal {

@@ -1,7 +1,9 @@
-/** What nearport itself reads in session descriptions (RFC 8866) and candidates (RFC 8839); the rest is the engine's. */
+/** What the two sides of a negotiation say to each other, sealed: descriptions, candidates, and what NAT they are behind. */
 import * as v from 'valibot'
 import { utf8 } from './bytes.ts'
+import { formatCandidate, parseCandidate } from './candidates.ts'
 import type { Bytes } from './crypto.ts'
+import { formatDescription, parseDescription } from './description.ts'
 import { NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { NatReportSchema } from './nat.ts'
@@ -35,41 +37,29 @@ export type Signal = v.InferOutput<typeof SignalSchema>
 export function parseSignal(value: unknown): Signal {
   const result = v.safeParse(SignalSchema, value, { abortEarly: true })
   if (!result.success) throw new NearportError('sdp-invalid', 'a negotiation message is not as it must be')
-  return withoutRelay(result.output)
+  return result.output
 }
 
-export const encodeSignal = (signal: Signal): Bytes => utf8(JSON.stringify(withoutRelay(signal)))
+export const encodeSignal = (signal: Signal): Bytes => utf8(JSON.stringify(signal))
 
 /** Throws `sdp-invalid`. */
 export function decodeSignal(bytes: Uint8Array): Signal {
   const malformed = (what: string, cause?: unknown) =>
     new NearportError('sdp-invalid', `a negotiation message ${what}`, { cause })
-  return withoutRelay(parseJson(SignalSchema, textOf(bytes, malformed), malformed))
-}
-
-/** No byte of a job passes a relay: TURN candidates are dropped on the way out and on the way in. */
-export function isRelay(candidate: string): boolean {
-  return /\styp\s+relay(\s|$)/i.test(candidate)
-}
-
-function withoutRelay(signal: Signal): Signal {
-  if (signal.type !== 'offer' && signal.type !== 'answer') return signal
-  const lines = signal.sdp.split(/\r?\n/).filter((line) => !(line.startsWith('a=candidate:') && isRelay(line)))
-  return { ...signal, sdp: lines.join('\r\n') }
+  return parseJson(SignalSchema, textOf(bytes, malformed), malformed)
 }
 
 /**
- * The one SHA-256 certificate fingerprint a description names (RFC 8122). Throws `sdp-invalid` if there is none or
- * there are several: with a choice, the one that was proven might not be the one that was used.
+ * Our own signal as it leaves: of a description only what the other side reads, and no candidate that it would not try.
+ * Null: nothing is left to be said. Throws `sdp-invalid`.
  */
-export function fingerprint(sdp: string): string {
-  const found = new Set<string>()
-  for (const match of sdp.matchAll(/^a=fingerprint:(\S+)\s+(\S+)\s*$/gim)) {
-    found.add(`${match[1]?.toLowerCase()} ${match[2]?.toUpperCase()}`)
+export function outgoing(signal: Signal): Signal | null {
+  if (signal.type === 'nat') return signal
+  if (signal.type === 'candidate') {
+    const candidate = parseCandidate(signal.candidate.candidate)
+    return candidate && { ...signal, candidate: { ...signal.candidate, candidate: formatCandidate(candidate) } }
   }
-  const [only, ...others] = found
-  if (only === undefined || others.length > 0 || !/^sha-256 (?:[0-9A-F]{2}:){31}[0-9A-F]{2}$/.test(only)) {
-    throw new NearportError('sdp-invalid', 'a session description must name exactly one SHA-256 fingerprint')
-  }
-  return only
+  const description = parseDescription(signal.sdp, signal.type)
+  const candidates = description.candidates.map(parseCandidate).filter((candidate) => candidate !== null)
+  return { ...signal, sdp: formatDescription({ ...description, candidates: candidates.map(formatCandidate) }) }
 }

@@ -7,9 +7,9 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Signal } from 'simple-peer'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { messageBytes } from '../shared/engine.ts'
+import { outgoing, parseSignal } from '../shared/sdp.ts'
 import { availableEngines } from './support/links.ts'
 import { connected, opened, rtcEnd } from './support/rtc-pair.ts'
 
@@ -37,6 +37,7 @@ const PAGE = `<!doctype html><script type="module">
   }
   socket.onmessage = async ({ data }) => {
     const message = JSON.parse(data)
+    if (message === null) return
     if (message.type === 'candidate') {
       if (pc.remoteDescription) await pc.addIceCandidate(message.candidate)
       else early.push(message.candidate)
@@ -93,8 +94,12 @@ withChromium.each(rows)('%s %s, Chromium (package chromium) is the other end', a
   const { socket, close } = await page(role === 'offers' ? 'acceptor' : 'initiator')
   const end = rtcEnd(engine, role === 'offers')
   try {
-    end.peer.on('signal', (signal) => socket.send(JSON.stringify(signal)))
-    socket.on('message', (text) => end.peer.signal(JSON.parse(String(text)) as Signal))
+    // Each side has the other's description as nearport rewrites it.
+    end.peer.on('signal', (signal) => socket.send(JSON.stringify(outgoing(parseSignal(signal)))))
+    socket.on('message', (text) => {
+      const signal = outgoing(parseSignal(JSON.parse(String(text))))
+      if (signal !== null && signal.type !== 'nat') end.peer.signal(signal)
+    })
     const channel = end.connection.createDataChannel('pc1', { negotiated: true, id: 1, ordered: true })
     await Promise.all([connected(end.peer), opened(channel)])
 

@@ -164,12 +164,9 @@ describe.each(PAIRINGS)('$initiator to $acceptor', ({ initiator, acceptor }) => 
     expect(reasons.filter((reason) => reason !== 'DtlsError: the certificate is not the one announced')).toEqual([])
   })
 
-  test('relays are neither asked for, nor offered, nor tried; STUN servers are asked', async () => {
+  test('relays are neither asked for nor offered; STUN servers are asked', async () => {
     const [stun, turn] = [await udpServer(), await udpServer()]
     const asked = once(stun.socket, 'message')
-    const relay = 'candidate:9 1 udp 99999999 127.0.0.1 PORT typ relay raddr 0.0.0.0 rport 0'.replace('PORT', turn.port)
-    const local = 'candidate:8 1 udp 99999999 0c0ffee0-0000-4000-8000-000000000000.local 9 typ host'
-    const multicast = jest.spyOn(dgram.Socket.prototype, 'addMembership')
     const made = await connect({
       config: {
         iceServers: [
@@ -181,17 +178,12 @@ describe.each(PAIRINGS)('$initiator to $acceptor', ({ initiator, acceptor }) => 
           },
         ],
       },
-      carry: (signal) => ('sdp' in signal ? { ...signal, sdp: `${signal.sdp}a=${relay}\r\na=${local}\r\n` } : signal),
     })
     await asked
-    for (const { signals, connection } of [made.initiator, made.acceptor]) {
+    for (const { signals } of [made.initiator, made.acceptor]) {
       expect(signals.map((signal) => JSON.stringify(signal)).join()).not.toContain('typ relay')
-      await connection.addIceCandidate({ candidate: relay, sdpMid: '0' })
-      await connection.addIceCandidate({ candidate: local, sdpMid: '0' })
-      expect(connection.remoteDescription?.sdp).not.toMatch(/typ relay|\.local/)
     }
     expect(turn.received).toBe(0)
-    expect(multicast).not.toHaveBeenCalled()
     await Promise.all([stun, turn].map(({ close }) => close()))
   })
 

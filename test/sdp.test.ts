@@ -2,50 +2,7 @@ import fc from 'fast-check'
 import { encodeControl, isBye, parseControl } from '../shared/control.ts'
 import { NearportError } from '../shared/errors.ts'
 import { LIMITS } from '../shared/limits.ts'
-import { decodeSignal, encodeSignal, fingerprint, isRelay, parseSignal } from '../shared/sdp.ts'
-
-const AA = Array.from({ length: 32 }, () => 'AA').join(':')
-const BB = Array.from({ length: 32 }, () => 'BB').join(':')
-
-describe('relay candidates', () => {
-  const relay = 'candidate:1 1 UDP 1 198.51.100.7 3478 typ relay raddr 0.0.0.0 rport 0'
-  const host = 'candidate:2 1 UDP 2 192.168.1.2 50000 typ host'
-
-  test('are told from others', () => {
-    expect(isRelay(relay)).toBe(true)
-    expect(isRelay(relay.toUpperCase())).toBe(true)
-    expect(isRelay(host)).toBe(false)
-  })
-
-  test('are cut out of descriptions, on the way out and on the way in', () => {
-    const sdp = ['v=0', `a=${host}`, `a=${relay}`, 'a=end-of-candidates', ''].join('\r\n')
-    const without = ['v=0', `a=${host}`, 'a=end-of-candidates', ''].join('\r\n')
-    expect(parseSignal({ type: 'offer', sdp })).toEqual({ type: 'offer', sdp: without })
-    expect(JSON.parse(Buffer.from(encodeSignal({ type: 'offer', sdp })).toString())).toEqual({
-      type: 'offer',
-      sdp: without,
-    })
-    expect(decodeSignal(Buffer.from(JSON.stringify({ type: 'answer', sdp })))).toEqual({ type: 'answer', sdp: without })
-  })
-})
-
-describe('the fingerprint of a description', () => {
-  test('is its one SHA-256, wherever and however often it stands', () => {
-    expect(
-      fingerprint(`v=0\r\na=fingerprint:sha-256 ${AA}\r\nm=x\r\na=fingerprint:SHA-256 ${AA.toLowerCase()}\r\n`),
-    ).toBe(`sha-256 ${AA}`)
-  })
-
-  test.each([
-    ['none', 'v=0\r\n'],
-    ['two', `a=fingerprint:sha-256 ${AA}\r\na=fingerprint:sha-256 ${BB}\r\n`],
-    ['another hash', `a=fingerprint:sha-1 ${AA}\r\n`],
-    ['another hash beside it', `a=fingerprint:sha-256 ${AA}\r\na=fingerprint:sha-512 ${AA}\r\n`],
-    ['a short one', 'a=fingerprint:sha-256 AA:BB\r\n'],
-  ])('%s is refused', (_what, sdp) => {
-    expect(() => fingerprint(sdp)).toThrow(expect.objectContaining({ code: 'sdp-invalid' }))
-  })
-})
+import { decodeSignal, parseSignal } from '../shared/sdp.ts'
 
 describe('a signal that is not one is refused', () => {
   test.each([

@@ -1,7 +1,6 @@
 import type { CandidatePair } from '../../shared/engine.ts'
 import type { DataChannel } from './channel.ts'
 import { fire, type Handler } from './events.ts'
-import { isUsable, withUsableCandidates } from './ice.ts'
 
 /** simple-peer writes to `sdp`, so that neither engine's own read-only objects will do. */
 export class SessionDescription {
@@ -45,7 +44,7 @@ interface States {
 
 /**
  * What the link and simple-peer use of a W3C RTCPeerConnection, the same over both engines: one negotiation, no
- * media, ordered channels negotiated out of band. Like there, `close` fires no event on the connection itself.
+ * media, ordered channels negotiated out of band, candidates only through `addIceCandidate`. Like there, `close` fires no event on the connection itself.
  */
 export abstract class PeerConnection extends EventTarget implements States {
   connectionState: RTCPeerConnectionState = 'new'
@@ -85,13 +84,13 @@ export abstract class PeerConnection extends EventTarget implements States {
   }
 
   async setRemoteDescription({ type, sdp = '' }: RTCSessionDescriptionInit): Promise<void> {
-    await this.applyRemote(new SessionDescription({ type, sdp: withUsableCandidates(sdp) }))
+    await this.applyRemote(new SessionDescription({ type, sdp }))
     for (const candidate of this.#early.splice(0)) await this.applyCandidate(candidate)
   }
 
   async addIceCandidate(init?: RTCIceCandidateInit | null): Promise<void> {
     const candidate = new IceCandidate(init ?? {})
-    if (this.isClosed || !isUsable(candidate.candidate)) return
+    if (this.isClosed) return
     if (this.remoteDescription === null) this.#early.push(candidate)
     else await this.applyCandidate(candidate)
   }

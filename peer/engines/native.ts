@@ -3,7 +3,7 @@ import type { CandidateEnd, CandidatePair, Engine, Wrtc } from '../../shared/eng
 import { LIMITS } from '../../shared/limits.ts'
 import { DataChannel } from './channel.ts'
 import { IceCandidate, PeerConnection, SessionDescription } from './connection.ts'
-import { hostAddresses, LOOPBACK, splitCandidates, stunServers } from './ice.ts'
+import { hostAddresses, LOOPBACK, localReach, stunServers } from './ice.ts'
 
 type Library = typeof import('node-datachannel')['default']
 
@@ -104,12 +104,10 @@ function engine(library: Library): Engine {
     }
 
     protected async applyRemote({ type, sdp }: SessionDescription): Promise<void> {
-      const { description, candidates } = splitCandidates(sdp)
       // Answers as the DTLS server. As the client it would greet the other side before that is ready, and again only
       // a second later; the side that offers learns the path last, so that its greeting finds us ready.
-      this.#connection.setRemoteDescription(description.replace(/^a=setup:actpass/m, 'a=setup:active'), type)
+      this.#connection.setRemoteDescription(sdp.replace(/^a=setup:actpass/m, 'a=setup:active'), type)
       this.#settle()
-      for (const candidate of candidates) await this.applyCandidate(new IceCandidate({ candidate }))
       const held = this.#held
       this.#held = null
       for (const candidate of held ?? []) this.found(candidate)
@@ -182,6 +180,7 @@ function engine(library: Library): Engine {
     highWater: HIGH_WATER,
     copies: true,
     atTurnEnd: setImmediate,
+    localReach,
     selectedPair: async (connection) => (connection instanceof NativeConnection ? connection.selectedPair() : null),
     close: async () => {
       if (closed) return

@@ -5,7 +5,7 @@ import { asNearportError, NearportError } from '../../shared/errors.ts'
 import type { Log } from '../../shared/log.ts'
 import { DataChannel } from './channel.ts'
 import { IceCandidate, PeerConnection, SessionDescription } from './connection.ts'
-import { hostAddresses, stunServers } from './ice.ts'
+import { hostAddresses, localReach, stunServers } from './ice.ts'
 import { type DtlsOverrides, WeriftDtls } from './werift-dtls.ts'
 import { repairIce } from './werift-ice.ts'
 import { guardPath } from './werift-path.ts'
@@ -147,6 +147,7 @@ export function weriftEngine(log: Log, dtls: DtlsOverrides = {}): Engine {
     highWater: HIGH_WATER,
     copies: false,
     atTurnEnd: setImmediate,
+    localReach,
     selectedPair: async (connection) => (connection instanceof WeriftConnection ? connection.selectedPair() : null),
     exportKeyingMaterial: (connection, label, length) =>
       connection instanceof WeriftConnection ? connection.exportKeyingMaterial(label, length) : null,

@@ -35,7 +35,7 @@ export function rtcPair(initiator: Engine, acceptor: Engine, options: PairOption
       from.signals.push(signal)
       const carried = carry(signal, name)
       // Not within the call: a server is in between.
-      if (carried !== null) setImmediate(() => to.peer.destroyed || to.peer.signal(carried))
+      if (carried !== null) setImmediate(() => receive(to, carried))
     })
   }
   join(first, second, 'initiator')
@@ -46,6 +46,22 @@ export function rtcPair(initiator: Engine, acceptor: Engine, options: PairOption
     close: async () => {
       await Promise.all([first, second].map(({ peer }) => closed(peer)))
     },
+  }
+}
+
+/** Hands over what was carried, as a negotiation does: an engine has no candidates in a description. */
+function receive({ peer }: RtcEnd, signal: Signal): void {
+  if (peer.destroyed) return
+  if (!('sdp' in signal)) {
+    peer.signal(signal)
+    return
+  }
+  const lines = signal.sdp.split('\r\n')
+  const isCandidate = (line: string) => line.startsWith('a=candidate:')
+  const sdp = lines.filter((line) => !isCandidate(line) && line !== 'a=end-of-candidates').join('\r\n')
+  peer.signal({ ...signal, sdp })
+  for (const line of lines.filter(isCandidate)) {
+    peer.signal({ type: 'candidate', candidate: { candidate: line.slice('a='.length), sdpMid: '0' } })
   }
 }
 

@@ -13,6 +13,8 @@ export function browserEngine(): Engine {
     // A page cannot ask for the end of a turn, but for that of a task. Browsers know this function only as the window's own.
     atTurnEnd: (run) => queueMicrotask(run),
     highWater: HIGH_WATER,
+    // All a page is told of the networks of its host is whether there is one.
+    localReach: () => ({ loopback: !navigator.onLine, linkLocal: false }),
     selectedPair: async (connection) => {
       const path = await pathOf(connection)
       return path && { local: path.local, remote: path.remote }
