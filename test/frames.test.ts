@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { DATA_OVERHEAD, encodeFrame, type Frame, FrameType, RESET_CODES } from '../shared/frames.ts'
 import { LIMITS } from '../shared/limits.ts'
 import { bytes, codeOf, decode, frame, fromHex, join, mutate, mutation, RUNS } from './support/frames.ts'
+import { runs } from './support/sample.ts'
 
 const PROTOCOL = readFileSync(new URL('../docs/protocol.md', import.meta.url), 'utf8')
 
@@ -59,7 +60,7 @@ describe('encoding and decoding', () => {
       fc.property(fc.array(frame, { minLength: 1, maxLength: 8 }), (frames) => {
         expect(decode(join(...frames.map(encodeFrame)))).toEqual(frames)
       }),
-      { numRuns: 5000, examples: [[[{ type: 'RESET', stream: 1, code: 'peer-reset', text: '\ufeffoff' }]]] },
+      { ...runs(20_000), examples: [[[{ type: 'RESET', stream: 1, code: 'peer-reset', text: '\ufeffoff' }]]] },
     )
   })
 
@@ -148,7 +149,7 @@ describe(`${RUNS} random and mutated messages`, () => {
         else seen.refused++
         return code === null || code === 'frame-malformed'
       }),
-      { numRuns: RUNS },
+      runs(100_000),
     )
     expect(Math.min(seen.decoded, seen.refused)).toBeGreaterThan(RUNS / 100)
   })

@@ -12,6 +12,7 @@ import { behaviourFrom, formatNat, type NatBehaviour, type Observations, parseNa
 import { type Verdict, verdict, whyNoPath } from '../shared/verdict.ts'
 import { type StunOptions, startStun } from '../signaling/stun.ts'
 import { silentLog } from './support/links.ts'
+import { runs } from './support/sample.ts'
 
 const cleanups: (() => Promise<void> | void)[] = []
 afterEach(async () => {
@@ -233,7 +234,7 @@ describe('a STUN answer', () => {
         const answer = parseBindingAnswer(bytes)
         expect(answer === null || isIP(answer.mapped.host) !== 0).toBe(true)
       }),
-      { numRuns: 5000 },
+      runs(50_000),
     )
   })
 })

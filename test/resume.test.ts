@@ -7,6 +7,7 @@ import { Mux, StreamCount } from '../shared/mux.ts'
 import type { MuxStream } from '../shared/stream.ts'
 import { WindowBudget } from '../shared/window-budget.ts'
 import { MemoryCarrier, memoryScheduler, sink, turns } from './support/mux-pair.ts'
+import { runs } from './support/sample.ts'
 
 /** Two muxes and the channel between them, which a test may cut at any message. */
 class Pair {
@@ -293,7 +294,7 @@ function expectArrived(from: End, to: End): void {
 }
 
 test('whatever both sides do and wherever the channel is cut, all arrives in order, once', async () => {
-  await fc.assert(fc.asyncProperty(fc.array(action, { minLength: 10, maxLength: 60 }), play), { numRuns: 3000 })
+  await fc.assert(fc.asyncProperty(fc.array(action, { minLength: 10, maxLength: 60 }), play), runs(30_000))
 })
 
 describe('the other side is cut off when, in place of how far it got, it', () => {

@@ -3,6 +3,7 @@ import { encodeControl, isBye, parseControl } from '../shared/control.ts'
 import { NearportError } from '../shared/errors.ts'
 import { LIMITS } from '../shared/limits.ts'
 import { decodeSignal, parseSignal } from '../shared/sdp.ts'
+import { runs } from './support/sample.ts'
 
 describe('a signal that is not one is refused', () => {
   test.each([
@@ -38,7 +39,7 @@ describe('a signal that is not one is refused', () => {
           }
         },
       ),
-      { numRuns: 2000 },
+      runs(20_000),
     )
   })
 })
@@ -89,7 +90,7 @@ describe('control messages', () => {
           }
         },
       ),
-      { numRuns: 5000 },
+      runs(50_000),
     )
     expect(NearportError).toBeDefined()
   })

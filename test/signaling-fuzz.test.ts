@@ -13,11 +13,10 @@ import { Connection } from '../signaling/connection.ts'
 import { Holds } from '../signaling/holds.ts'
 import { Hub } from '../signaling/hub.ts'
 import { Store } from '../signaling/store.ts'
+import { runs, sample } from './support/sample.ts'
 import { closeTestSignaling, startTestSignaling, temporaryFolder } from './support/signaling.ts'
 
-const RUNS = 100_000
-/** ms, for a slow machine; it takes half a minute. */
-const DEADLINE = 300_000
+const RUNS = sample(100_000)
 // Jest's expect would take most of the time here: inside the loops it is node:assert.
 
 const id = fc.constantFrom(nanoid(), nanoid(), nanoid())
@@ -100,20 +99,16 @@ function isValid(text: string): boolean {
   }
 }
 
-test(
-  `the parser takes a message or names the fault, ${RUNS} times`,
-  () => {
-    let refused = 0
-    fc.assert(
-      fc.property(anyMessage, (text) => {
-        if (!isValid(text)) refused++
-      }),
-      { numRuns: RUNS },
-    )
-    expect(refused).toBeGreaterThan(RUNS / 2)
-  },
-  DEADLINE,
-)
+test(`the parser takes a message or names the fault, ${RUNS} times`, () => {
+  let refused = 0
+  fc.assert(
+    fc.property(anyMessage, (text) => {
+      if (!isValid(text)) refused++
+    }),
+    runs(100_000),
+  )
+  expect(refused).toBeGreaterThan(RUNS / 2)
+})
 
 describe('an admitted connection', () => {
   /** The last peer that was cut off, as the log has it. */
@@ -187,38 +182,34 @@ describe('an admitted connection', () => {
     return { connection, peer, say, last: () => last, isOpen: () => isOpen }
   }
 
-  test(
-    `cuts off the offender, by name, and nobody else, ${RUNS} times`,
-    async () => {
-      const bystander = admitted()
-      let current = admitted()
-      let offenders = 0
-      await fc.assert(
-        fc.asyncProperty(anyMessage, async (text) => {
-          const legal = isValid(text) && !['hello', 'admit'].includes(parseClientMessage(text).type)
-          current.connection.receive(text)
-          assert.equal(current.isOpen(), legal)
-          if (!legal) {
-            offenders++
-            assert.match(current.last(), /^{"type":"refused","request":null,"code":"message-malformed"/)
-            assert.equal(cutOff, current.peer)
-            current = admitted()
-          }
-          bystander.say({ type: 'ping' })
-          assert.equal(bystander.last(), '{"type":"pong"}')
-        }),
-        { numRuns: RUNS },
-      )
-      expect(offenders).toBeGreaterThan(RUNS / 2)
-      expect(faults).toBe(0)
-      // Nothing is left of those that were cut off.
-      expect(hub.peers).toBe(2)
-      expect(hub.sessions).toBe(0)
-    },
-    DEADLINE,
-  )
+  test(`cuts off the offender, by name, and nobody else, ${RUNS} times`, async () => {
+    const bystander = admitted()
+    let current = admitted()
+    let offenders = 0
+    await fc.assert(
+      fc.asyncProperty(anyMessage, async (text) => {
+        const legal = isValid(text) && !['hello', 'admit'].includes(parseClientMessage(text).type)
+        current.connection.receive(text)
+        assert.equal(current.isOpen(), legal)
+        if (!legal) {
+          offenders++
+          assert.match(current.last(), /^{"type":"refused","request":null,"code":"message-malformed"/)
+          assert.equal(cutOff, current.peer)
+          current = admitted()
+        }
+        bystander.say({ type: 'ping' })
+        assert.equal(bystander.last(), '{"type":"pong"}')
+      }),
+      runs(100_000),
+    )
+    expect(offenders).toBeGreaterThan(RUNS / 2)
+    expect(faults).toBe(0)
+    // Nothing is left of those that were cut off.
+    expect(hub.peers).toBe(2)
+    expect(hub.sessions).toBe(0)
+  })
 
-  test('over a real WebSocket, 300 times', async () => {
+  test(`over a real WebSocket, ${sample(1000)} times`, async () => {
     const { newPeer, log } = await startTestSignaling({ limits: { connectionsBurst: 1e6, logLines: 1e6 } })
     const bystander = await newPeer()
     const malformed = anyMessage.filter((text) => !isValid(text))
@@ -230,7 +221,7 @@ describe('an admitted connection', () => {
         expect(log.entries.at(-1)).toMatchObject({ message: 'cut off a peer', fields: { peer: offender.peer } })
         await bystander.settled()
       }),
-      { numRuns: 300 },
+      runs(1000),
     )
   })
 })

@@ -15,6 +15,7 @@ import { Liveness } from '../shared/liveness.ts'
 import type { LinkView, ShareStatus } from '../shared/status.ts'
 import { StatusBoard } from '../shared/status-board.ts'
 import { availableEngines, linkPair, newMember, newNetwork } from './support/links.ts'
+import { runs } from './support/sample.ts'
 
 const status = (change: Partial<ShareStatus> = {}): ShareStatus => ({
   health: { state: 'up', code: null, sinceMs: 5 },
@@ -200,7 +201,7 @@ describe('the messages', () => {
         const from = at % whole.length
         if (refuses(utf8(whole.slice(0, from) + text + whole.slice(from + length)))) refused++
       }),
-      { numRuns: 20_000 },
+      runs(200_000),
     )
     expect(refused).toBeGreaterThan(10_000)
   })

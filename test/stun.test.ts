@@ -12,6 +12,7 @@ import {
   type StunServer,
   startStun,
 } from '../signaling/stun.ts'
+import { runs } from './support/sample.ts'
 import { collectingLog } from './support/signaling.ts'
 
 const cleanups: (() => Promise<void> | void)[] = []
@@ -198,7 +199,7 @@ describe('the answer', () => {
         const answer = answerTo(datagram, from, serverWith(2, 2))
         expect(answer === null || answer.bytes.length <= datagram.length + 16).toBe(true)
       }),
-      { numRuns: 20_000 },
+      runs(200_000),
     )
   })
 })

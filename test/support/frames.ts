@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { NearportError } from '../../shared/errors.ts'
 import { decodeFrames, type Frame, RESET_CODES, type ResetCode } from '../../shared/frames.ts'
 import { LIMITS } from '../../shared/limits.ts'
+import { sample } from './sample.ts'
 
 export function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text)
@@ -81,4 +82,4 @@ export function mutate(message: Uint8Array, mutations: readonly Mutation[]): Uin
 }
 
 /** Fuzzed messages of a test. */
-export const RUNS = 100_000
+export const RUNS = sample(100_000)
