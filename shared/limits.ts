@@ -93,6 +93,8 @@ export const LIMITS = {
   sessionIdle: 60 * SECOND,
   /** ms a stranger has for the TLS handshake, for a request and its headers, and for admission, each. */
   admissionDeadline: 10 * SECOND,
+  /** characters of a hello to the server, which keeps it until admission: ten times one of this version; strangers send them. */
+  helloChars: 4 * KIB,
   /** versions of the protocol that can be named: two bytes, as in TLS. */
   versionMost: 65_535,
   /** capabilities in one hello, of 32 characters at most: several times what a decade of additions needs. */

@@ -123,6 +123,9 @@ export class Connection {
   }
 
   #challenge(hello: Hello, text: string): void {
+    if (text.length > this.#options.limits.helloChars) {
+      throw new NearportError('message-malformed', 'a peer sent a hello that is too long')
+    }
     // Before version 3 there was one version, and no capabilities.
     const spoken = { least: hello.version, capabilities: [], ...hello }
     agree(SPOKEN, spoken, { own: 'the server', other: 'the peer' })

@@ -8,6 +8,7 @@ import { toBase64Url } from '../shared/bytes.ts'
 import { admissionTranscript, admissionVerifier, Identity, MacKey, networkId, randomBytes } from '../shared/crypto.ts'
 import { isSoundPublicKey } from '../shared/ed25519.ts'
 import { socketUrl } from '../shared/invite.ts'
+import { LIMITS } from '../shared/limits.ts'
 import { Store } from '../signaling/store.ts'
 import { closeFakeServers, fakeServer } from './support/fake-signaling.ts'
 import {
@@ -150,6 +151,7 @@ describe('versions', () => {
     ['too many capabilities', { capabilities: Array.from({ length: 65 }, (_, at) => `c${at}`) }],
     ['a version beyond the last', { version: 65_536 }],
     ['no nonce', { nonce: undefined }],
+    ['more than a server keeps for a stranger', { later: 'x'.repeat(LIMITS.helloChars) }],
   ])('%s is malformed', async (_, change) => {
     const { url } = await startTestSignaling()
     const peer = await RawPeer.connect(url, await newIdentity())
