@@ -116,6 +116,8 @@ export interface NetworkOptions {
   readonly signal?: readonly string[]
   /** added to the environment of every process, once there is a link; default: nothing */
   readonly env?: (link: string) => NodeJS.ProcessEnv
+  /** The program that a configuration folder ("signal", "share", "access", …) is used with; default: {@link CLI} */
+  readonly build?: (home: string) => string
 }
 
 export class Network {
@@ -152,8 +154,9 @@ export class Network {
   /** A process that runs on, ended by {@link stop}. */
   start(home: string, args: readonly string[], options: RunOptions = {}): Child {
     const { name = args[0] ?? 'nearport', env, input, launch = [] } = options
-    if (!existsSync(CLI)) throw new Error(`${CLI} is missing: run "npm run build" first`)
-    const [program = '', ...words] = [...launch, process.execPath, CLI, ...args]
+    const cli = this.#options.build?.(home) ?? CLI
+    if (!existsSync(cli)) throw new Error(`${cli} is missing: run "npm run build" first`)
+    const [program = '', ...words] = [...launch, process.execPath, cli, ...args]
     const child = new Child(name, words, {
       program,
       env: { ...UNSET, NEARPORT_HOME: this.home(home), ...this.#options.env?.(this.link), ...env },
@@ -242,8 +245,8 @@ export class Network {
 }
 
 /** A signaling server and two enabled environments, "share" and "access". */
-export async function startNetwork(): Promise<Network> {
-  const network = new Network(await mkdtemp(join(tmpdir(), 'nearport-test-')))
+export async function startNetwork(options: NetworkOptions = {}): Promise<Network> {
+  const network = new Network(await mkdtemp(join(tmpdir(), 'nearport-test-')), options)
   try {
     await network.startSignaling()
     for (const home of ['share', 'access']) await network.succeed(home, ['enable', network.link])
