@@ -127,6 +127,26 @@ networked.each(rows)('%s %s, on a host with a network', (_name, role, engine) =>
     expect([service.received, six.received]).toEqual([0, 0])
   })
 
+  test('tries no relay and no TCP, and asks no multicast DNS', async () => {
+    const [peer, relay] = [await listen(own), await listen(own)]
+    const multicast = jest.spyOn(dgram.Socket.prototype, 'addMembership')
+    const candidates = [
+      candidateTo(own, relay.port, { ...first, type: 'relay', more: ' raddr 0.0.0.0 rport 0' }),
+      candidateTo(own, relay.port, { ...first, type: 'RELAY' }),
+      candidateTo(own, relay.port, { ...first, transport: 'tcp', more: ' tcptype passive' }),
+      candidateTo('0c0ffee0-0000-4000-8000-000000000000.local', relay.port, first),
+    ]
+    await attack(
+      engine,
+      role,
+      candidates.map((candidate) => `a=${candidate}`),
+      [...candidates, candidateTo(own, peer.port)],
+    )
+    await peer.heard(CHECKS)
+    expect(relay.received).toBe(0)
+    expect(multicast).not.toHaveBeenCalled()
+  })
+
   test('sends none to where the description itself says it is, nor to a section of another kind', async () => {
     const [peer, service] = [await listen(own), await listen(own)]
     const lines = [
