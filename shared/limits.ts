@@ -105,6 +105,10 @@ export const LIMITS = {
   signalingSilence: 14 * SECOND,
   /** bytes queued to a peer that does not read; past this it is cut off, so that it cannot fill the server's memory. */
   signalingBacklogBytes: MIB,
+  /** bytes queued to a peer above which it counts as one that does not keep up: a list of 50 names, twice. */
+  signalingBacklogSlow: 32 * KIB,
+  /** bytes queued to all peers that do not keep up: each may have an equal part of it, and signalingBacklogBytes at most. */
+  signalingBacklogTotal: 64 * MIB,
   /** ms a request (reserve, claim, …) waits for its answer. */
   requestDeadline: 10 * SECOND,
   /** ms. Reconnects wait between half and all of min(reconnectFirst × 2^n, reconnectMost). */

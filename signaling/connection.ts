@@ -9,13 +9,12 @@ import { type ClientMessage, parseClientMessage, type ServerMessage } from '../s
 import { TokenBucket } from '../shared/token-bucket.ts'
 import { agree, SPOKEN } from '../shared/versions.ts'
 import type { Admission, Admit, Attempt, Hello } from './admission.ts'
+import type { Backlogged, Backlogs } from './backlogs.ts'
 import type { Hub } from './hub.ts'
 import type { Member } from './member.ts'
 
 /** The part of a WebSocket that a connection uses. */
-export interface Socket {
-  /** bytes handed over and not yet taken by the network */
-  readonly bufferedAmount: number
+export interface Socket extends Backlogged {
   send(text: string, taken?: (error?: Error | null) => void): void
   close(status: number, reason: string): void
   terminate(): void
@@ -39,6 +38,8 @@ export interface ConnectionOptions {
   /** Where that is: see sourceOf. */
   readonly source: string
   readonly hub: Hub
+  /** of all connections of the server */
+  readonly backlogs: Backlogs
   readonly admission: Pick<Admission, 'newNonce' | 'answer'>
   /** UDP, null when this server answers no STUN. */
   readonly stunPort: number | null
@@ -160,23 +161,24 @@ export class Connection {
   }
 
   #send(message: ServerMessage): void {
-    if (this.#state.at === 'closed') return
-    this.#options.socket.send(JSON.stringify(message))
-    this.#checkBacklog()
+    this.#put(message, () => undefined)
   }
 
   #deliver(message: ServerMessage): Promise<void> {
     if (this.#state.at === 'closed') return Promise.resolve()
-    return new Promise((resolve) => {
-      // A failure to send is followed by the end of the connection, which is where it is handled.
-      this.#options.socket.send(JSON.stringify(message), () => resolve())
-      this.#checkBacklog()
-    })
+    return new Promise((resolve) => this.#put(message, resolve))
   }
 
   /** A peer that does not read would fill the memory of the server; nothing more is sent to it. */
-  #checkBacklog(): void {
-    if (this.#options.socket.bufferedAmount <= this.#options.limits.signalingBacklogBytes) return
+  #put(message: ServerMessage, taken: () => void): void {
+    const { socket, backlogs } = this.#options
+    if (this.#state.at === 'closed') return
+    // A failure to send is followed by the end of the connection, which is where it is handled.
+    socket.send(JSON.stringify(message), () => {
+      backlogs.drained(socket)
+      taken()
+    })
+    if (backlogs.allows(socket)) return
     this.#close(new NearportError('server-busy', 'the peer does not read what it is sent'))
     this.#options.socket.terminate()
   }
@@ -188,6 +190,7 @@ export class Connection {
     const who = this.#who()
     this.#state = { at: 'closed' }
     clearTimeout(this.#deadline)
+    this.#options.backlogs.leave(this.#options.socket)
     if (state.at === 'admitted') hub.leave(state.member)
     onclosed()
     if (error === undefined) log.debug(who, 'a peer has left')

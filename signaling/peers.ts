@@ -3,6 +3,7 @@ import { NearportError } from '../shared/errors.ts'
 import type { Limits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
 import type { Admission } from './admission.ts'
+import { Backlogs } from './backlogs.ts'
 import { Connection } from './connection.ts'
 import type { Hub } from './hub.ts'
 import type { Place } from './places.ts'
@@ -15,12 +16,14 @@ export class Peers {
   readonly #limits: Limits
   readonly #log: Log
   readonly #connections = new Set<Connection>()
+  readonly #backlogs: Backlogs
   #stopping = false
 
   constructor(hub: Hub, admission: Admission, limits: Limits, log: Log) {
     this.#hub = hub
     this.#admission = admission
     this.#limits = limits
+    this.#backlogs = new Backlogs(limits)
     this.#log = log
   }
 
@@ -32,6 +35,7 @@ export class Peers {
       source: place.source,
       hub: this.#hub,
       admission: this.#admission,
+      backlogs: this.#backlogs,
       stunPort: this.stunPort,
       limits: this.#limits,
       log: this.#log,

@@ -284,6 +284,6 @@ describe('a server that misbehaves', () => {
     })
     const client = await newClient(undefined, { url })
     await client.start()
-    await expect(client.reserve('pc1')).rejects.toMatchObject({ code: 'name-taken', message: ' [2Jgone  ' })
+    await expect(client.reserve('pc1')).rejects.toMatchObject({ code: 'name-taken', message: '\ufffd[2Jgone  ' })
   })
 })

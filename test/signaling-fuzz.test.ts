@@ -9,6 +9,7 @@ import { LIMITS, withLimits } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
 import { type ClientMessage, parseClientMessage } from '../shared/messages.ts'
 import { SPOKEN } from '../shared/versions.ts'
+import { Backlogs } from '../signaling/backlogs.ts'
 import { Connection } from '../signaling/connection.ts'
 import { Holds } from '../signaling/holds.ts'
 import { Hub } from '../signaling/hub.ts'
@@ -165,6 +166,7 @@ describe('an admitted connection', () => {
       },
       remote: '127.0.0.1:1',
       hub,
+      backlogs: new Backlogs(LIMITS),
       admission,
       stunPort: null,
       limits: unlimited,
