@@ -91,6 +91,8 @@ describe('names', () => {
       reserved: true,
       mode: 'tcpTunnel',
       own: true,
+      owner: await network.succeed('share', ['identity', 'show']),
+      trust: 'new',
       target: '192.0.2.2:9100',
       health: null,
     })
