@@ -183,11 +183,32 @@ export class FarPeer {
   #connect(): void {
     if (this.#link !== null) return
     clearTimeout(this.#retry)
-    const { peer, identity, networkKey, engine, signaling, log, nat } = this.#node
     const session = nanoid()
+    let link: Link
+    try {
+      link = this.#make(session, this.#ensureTunnel())
+    } catch (error) {
+      // The engine makes none, for want of files perhaps: it is tried again, as after any other failure.
+      this.#ended(session, asNearportError(error))
+      return
+    }
+    this.#link = link
+    this.#readySince = null
+    this.#sessions.set(session, link)
+    link.ready.then(
+      () => {
+        this.#readySince = performance.now()
+      },
+      () => undefined,
+    )
+    link.closed.then((reason) => this.#ended(session, reason))
+    this.#ask()
+  }
+
+  #make(session: string, tunnel: Tunnel): Link {
+    const { peer, identity, networkKey, engine, signaling, log, nat } = this.#node
     const remote = { peer: this.peer, identity: this.#owner }
-    const tunnel = this.#ensureTunnel()
-    const link = new Link({
+    return new Link({
       role: 'access',
       session,
       self: { peer, identity },
@@ -206,17 +227,6 @@ export class FarPeer {
       nat,
       log,
     })
-    this.#link = link
-    this.#readySince = null
-    this.#sessions.set(session, link)
-    link.ready.then(
-      () => {
-        this.#readySince = performance.now()
-      },
-      () => undefined,
-    )
-    link.closed.then((reason) => this.#ended(session, reason))
-    this.#ask()
   }
 
   #ended(session: string, reason: NearportError): void {

@@ -34,6 +34,18 @@ export interface NegotiationOptions {
   readonly nat?: (() => Promise<NatReport | null>) | undefined
 }
 
+/** Whether a box is the first signal of a session, sealed by a member. */
+export async function opensFirst(
+  sealer: Sealer,
+  session: string,
+  from: PeerRef,
+  to: PeerRef,
+  box: string,
+): Promise<boolean> {
+  const sealed = fromBase64Url(box)
+  return sealed !== null && (await sealer.open(sealed, signalContext(session, from, to, 0))) !== null
+}
+
 export class Negotiation {
   /** The control channel is open both ways. */
   onconnect: () => void = () => undefined
@@ -66,31 +78,16 @@ export class Negotiation {
   #hadPath = false
   #destroyed = false
 
+  /** Throws `internal` when the engine makes no connection, for want of files perhaps. */
   constructor(options: NegotiationOptions) {
     this.#options = options
-    const { engine, initiator, stunUrl } = options
+    const { engine, stunUrl } = options
     this.#candidates = new RemoteCandidates(engine.localReach())
-    let pc: RTCPeerConnection | null = null
-    // simple-peer keeps its connection to itself; the share channels are made on it.
-    const RTCPeerConnection = class extends engine.wrtc.RTCPeerConnection {
-      constructor(config?: RTCConfiguration) {
-        super(config)
-        pc = this
-      }
-    }
-    this.#peer = new SimplePeer({
-      initiator,
-      trickle: true,
-      objectMode: true,
-      // Without trickle it would matter; with it, it is only a timer that simple-peer never clears.
-      iceCompleteTimeout: 1,
-      channelName: 'control',
-      channelConfig: { negotiated: true, id: 0, ordered: true },
-      config: { iceServers: stunUrl === null ? [] : [{ urls: stunUrl }] },
-      wrtc: { ...engine.wrtc, RTCPeerConnection },
-    })
-    if (pc === null) throw new NearportError('internal', `the ${engine.name} engine made no connection`)
+    // simple-peer keeps its connection to itself, and why it could not be made; the share channels are made on it.
+    const config = { iceServers: stunUrl === null ? [] : [{ urls: stunUrl }] }
+    const pc = makeConnection(engine, config)
     this.pc = pc
+    this.#peer = this.#begin(pc, config)
     this.#peer.on('iceStateChange', (state) => {
       this.#hadPath ||= state === 'connected' || state === 'completed'
     })
@@ -166,6 +163,27 @@ export class Negotiation {
     const { meet, says, next } = whyNoPath(this.#near, this.#far)
     const message = `the other side gave up before a direct path was found: ${says}`
     return new NearportError(meet === 'no' ? 'link-timeout' : 'peer-gone', message, { cause: reason, next })
+  }
+
+  #begin(pc: RTCPeerConnection, config: RTCConfiguration): SimplePeer {
+    const { engine, initiator } = this.#options
+    try {
+      return new SimplePeer({
+        initiator,
+        trickle: true,
+        objectMode: true,
+        // Without trickle it would matter; with it, it is only a timer that simple-peer never clears.
+        iceCompleteTimeout: 1,
+        channelName: 'control',
+        channelConfig: { negotiated: true, id: 0, ordered: true },
+        config,
+        // What is there already.
+        wrtc: { ...engine.wrtc, RTCPeerConnection: new Proxy(engine.wrtc.RTCPeerConnection, { construct: () => pc }) },
+      })
+    } catch (error) {
+      pc.close()
+      throw error
+    }
   }
 
   /** ICE that fails before it ever connected found no path; with a path, DTLS failed; everything else is a connection that broke. */
@@ -264,3 +282,12 @@ const notAuthentic = (cause: Error) =>
       cause,
     },
   )
+
+function makeConnection(engine: Engine, config: RTCConfiguration): RTCPeerConnection {
+  try {
+    return new engine.wrtc.RTCPeerConnection(config)
+  } catch (error) {
+    const { message } = asNearportError(error)
+    throw new NearportError('internal', `the ${engine.name} engine made no connection: ${message}`, { cause: error })
+  }
+}

@@ -10,6 +10,7 @@ import { type DtlsOverrides, WeriftDtls } from './werift-dtls.ts'
 import { repairIce } from './werift-ice.ts'
 import { guardPath } from './werift-path.ts'
 import { repairSctp } from './werift-sctp.ts'
+import { repairUdp } from './werift-udp.ts'
 
 /** werift sends one message at a time and wakes each waiting one at every flush: more than a few only cost time. */
 const HIGH_WATER = 128 * 1024
@@ -17,6 +18,7 @@ const HIGH_WATER = 128 * 1024
 /** WebRTC in TypeScript: runs wherever Node runs. Throws `engine-missing` where werift lacks what is replaced inside it. */
 export function weriftEngine(log: Log, dtls: DtlsOverrides = {}): Engine {
   rehearse(log)
+  repairUdp()
   const open = new Set<WeriftConnection>()
   const closing = new Set<Promise<void>>()
 
