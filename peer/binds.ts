@@ -3,7 +3,9 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { Access } from '../shared/access.ts'
 import { asNearportError, NearportError } from '../shared/errors.ts'
 import { formatHostPort, type HostPort } from '../shared/hostport.ts'
+import { LIMITS } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
+import { Tally } from '../shared/tally.ts'
 import { pump } from './pump.ts'
 
 export interface Bind {
@@ -24,10 +26,15 @@ export class Binds {
   readonly #log: Log
   readonly #servers: Server[] = []
   readonly #sockets = new Set<Socket>()
+  readonly #most: number
+  readonly #refused: Tally
 
-  constructor(access: Access, log: Log) {
+  /** `most`: connections of all ports at once. */
+  constructor(access: Access, log: Log, most: number = LIMITS.streamsPerProcess) {
     this.#access = access
     this.#log = log
+    this.#most = most
+    this.#refused = new Tally(log, 'connections refused')
   }
 
   /** Opens a port; returns the address it has. Throws `bind-taken` or `bind-failed`. */
@@ -64,11 +71,17 @@ export class Binds {
 
   /** Closes the ports and resets what is open. */
   close(): void {
+    this.#refused.stop()
     for (const server of this.#servers) server.close()
     for (const socket of this.#sockets) socket.resetAndDestroy()
   }
 
   async #take(name: string, socket: Socket): Promise<void> {
+    if (this.#sockets.size >= this.#most) {
+      this.#refused.add({ code: 'too-many-streams', name, reason: `${this.#most} connections are open already` })
+      socket.resetAndDestroy()
+      return
+    }
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
     const from = formatHostPort({ host: socket.remoteAddress ?? '?', port: socket.remotePort ?? 0 })

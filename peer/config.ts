@@ -19,6 +19,7 @@ const ShareEntries = {
   maxConnections: v.nullable(wholeFrom(1)),
   /** Absent, too, in files from before there was such a thing. */
   healthInterval: v.optional(wholeFrom(0)),
+  idleTimeout: v.optional(wholeFrom(1)),
 }
 const ShareFile = v.strictObject({ version: v.literal(1), ...ShareEntries })
 /** A {@link ReservedShare}. */
@@ -31,6 +32,8 @@ export interface ReservedShare {
   readonly maxConnections: number | null
   /** seconds between looks at whether the target accepts connections, 0 for never; absent: LIMITS.healthInterval */
   readonly healthInterval?: number | undefined
+  /** seconds that a connection may be idle while others wait; absent: for ever */
+  readonly idleTimeout?: number | undefined
 }
 
 /** What nearport has in the folder: files and their drafts, and folders. A server keeps its data below as well. */

@@ -1,18 +1,27 @@
 /** The share side's TCP: it dials the target (the printer) for each stream, in order where the target takes few. */
 import { ByteQueue } from '../shared/byte-queue.ts'
+import { shortIdentity } from '../shared/crypto.ts'
+import { deferred } from '../shared/deferred.ts'
 import type { ResetCode } from '../shared/frames.ts'
 import { formatHostPort, type HostPort } from '../shared/hostport.ts'
-import { LIMITS } from '../shared/limits.ts'
 import type { Log } from '../shared/log.ts'
+import { Regulars } from '../shared/regulars.ts'
 import type { ShareStatus } from '../shared/status.ts'
 import type { MuxStream } from '../shared/stream.ts'
+import { Tally } from '../shared/tally.ts'
 import { dialCode, dialTarget } from './dial.ts'
 import { TargetHealth, type TargetHealthOptions } from './health.ts'
+import { Holders } from './holders.ts'
 import { type PumpEnd, pump } from './pump.ts'
+import { WaitingLine } from './waiting.ts'
 
 export interface TargetOptions extends TargetHealthOptions {
   /** TCP connections to the target at once, or null for no bound. */
   readonly maxConnections: number | null
+  /** ms without a byte after which a connection gives way when others wait; 0 or absent: never */
+  readonly idleTimeout?: number
+  /** Those who were here before; absent: nobody was. */
+  readonly regulars?: Regulars
 }
 
 export class Target {
@@ -24,80 +33,89 @@ export class Target {
   readonly #log: Log
   readonly #health: TargetHealth
   readonly #began = performance.now()
-  /** Bytes of all connections so far: `received` is what the target took. */
-  readonly #traffic = { sent: 0, received: 0 }
-  #connections = 0
+  readonly #holders: Holders
+  readonly #waiting: WaitingLine
+  readonly #refused: Tally
   #stopped = false
-  #waiting: (() => void)[] = []
 
   constructor(options: TargetOptions) {
     this.#name = options.name
     this.#address = options.address
     this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY
     this.#log = options.log
+    this.#holders = new Holders(options.idleTimeout ?? 0)
+    this.#holders.ongiveway = () => this.#log.warn({ name: this.#name, code: 'idle-timeout' }, 'connection given up')
+    this.#waiting = new WaitingLine(options.regulars ?? new Regulars())
+    this.#refused = new Tally(options.log, 'connections refused')
     this.#health = new TargetHealth(options)
     this.#health.onchange = () => this.onhealth()
   }
 
   /** To be called once it is served. */
   start(): void {
-    if (this.#connections === 0 && !this.#stopped) this.#health.start()
+    if (this.#holders.size === 0 && !this.#stopped) this.#health.start()
   }
 
   /** Looks at the target no more. Connections go on. */
   stop(): void {
     this.#stopped = true
+    this.#refused.stop()
+    this.#holders.wait(false)
     this.#health.pause()
   }
 
   status(): ShareStatus {
+    const { sent, received } = this.#holders.traffic
     return {
       health: this.#health.current,
-      streams: this.#connections,
+      streams: this.#holders.size,
       queued: this.#waiting.length,
-      toTarget: this.#traffic.received,
-      fromTarget: this.#traffic.sent,
+      // `received` is what the target took.
+      toTarget: received,
+      fromTarget: sent,
       servedMs: Math.round(performance.now() - this.#began),
     }
   }
 
-  /** Takes a stream the access side opened. */
-  accept(stream: MuxStream): void {
-    if (this.#connections < this.#maxConnections) {
-      this.#serve(stream)
-    } else if (this.#waiting.length >= LIMITS.queuedStreams) {
-      const text = `${LIMITS.queuedStreams} connections wait for "${this.#name}" already`
-      this.#log.warn({ name: this.#name, code: 'queue-full', reason: text }, 'connection refused')
-      stream.reset('queue-full', text)
-    } else {
-      this.#wait(stream)
-    }
+  /** See Service. */
+  accept(stream: MuxStream, owner: string): Promise<unknown> {
+    return this.#holders.size < this.#maxConnections ? this.#serve(stream) : this.#wait(stream, owner)
   }
 
   /** What arrives meanwhile is kept: its credit bounds it. */
-  #wait(stream: MuxStream): void {
+  #wait(stream: MuxStream, owner: string): Promise<unknown> {
     const early = new ByteQueue()
     let ended = false
+    const over = deferred<unknown>()
     const start = () => {
-      this.#serve(stream)
+      over.resolve(this.#serve(stream))
       early.shift(early.unread, (bytes) => stream.ondata(bytes))
       if (ended) stream.onend()
+    }
+    if (!this.#waiting.add(owner, start)) {
+      const reason = `as many connections wait for "${this.#name}" as may`
+      this.#refused.add({ code: 'queue-full', name: this.#name, owner: shortIdentity(owner), reason })
+      stream.reset('queue-full', reason)
+      return Promise.resolve()
     }
     stream.ondata = (bytes) => early.push(bytes)
     stream.onend = () => {
       ended = true
     }
     stream.onreset = () => {
-      this.#waiting = this.#waiting.filter((other) => other !== start)
+      this.#waiting.remove(owner, start)
+      this.#holders.wait(this.#waiting.length > 0)
+      over.resolve(undefined)
     }
-    this.#waiting.push(start)
     this.#log.info({ name: this.#name, waiting: this.#waiting.length }, 'connection queued: the target is busy')
+    this.#holders.wait(true)
+    return over.promise
   }
 
-  #serve(stream: MuxStream): void {
+  async #serve(stream: MuxStream): Promise<void> {
     this.#health.pause()
-    this.#connections++
     const socket = dialTarget(this.#address)
+    const traffic = this.#holders.add(socket, stream)
     let connected = false
     socket.once('connect', () => {
       connected = true
@@ -106,14 +124,12 @@ export class Target {
     socket.once('error', (error) => {
       if (!connected) this.#health.record(error)
     })
-    pump(socket, stream, codeOf, this.#traffic).then((end) => {
-      this.#report(end)
-    })
     socket.once('close', () => {
-      this.#connections--
-      this.#waiting.shift()?.()
-      if (this.#connections === 0 && !this.#stopped) this.#health.resume()
+      this.#waiting.next()
+      this.#holders.wait(this.#waiting.length > 0)
+      if (this.#holders.size === 0 && !this.#stopped) this.#health.resume()
     })
+    this.#report(await pump(socket, stream, codeOf, traffic))
   }
 
   #report({ sent, received, reset }: PumpEnd): void {

@@ -95,6 +95,7 @@ export const ERRORS = {
   'target-timeout': { exit: 1, next: 'switch the printer on; check the address of the target' },
   'queue-full': { exit: 1, next: 'wait until earlier jobs are done, or raise --max-connections' },
   'too-many-streams': { exit: 1, next: 'close connections that are not needed' },
+  'idle-timeout': { exit: 1, next: 'send the job again; or raise --idle-timeout at the share side' },
   'shutting-down': { exit: 1, next: 'wait until the other side runs again' },
   'frame-malformed': { exit: 2, next: 'run the same version of nearport on both sides' },
   'credit-overrun': { exit: 2, next: 'run the same version of nearport on both sides' },

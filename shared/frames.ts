@@ -32,6 +32,7 @@ export const RESET_CODES = {
   'target-timeout': 4,
   'queue-full': 5,
   'too-many-streams': 6,
+  'idle-timeout': 7,
 } as const
 
 export type ResetCode = keyof typeof RESET_CODES

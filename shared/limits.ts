@@ -3,6 +3,8 @@
  * table for users; a test holds the two together.
  */
 
+import { PLACE_LIMITS } from './place-limits.ts'
+
 const KIB = 1024
 const MIB = 1024 * KIB
 const SECOND = 1000
@@ -153,8 +155,6 @@ export const LIMITS = {
   pageLeaving: 300,
   /** ms between looks at whether an owner that was refused has been accepted: who ran `nearport trust` waits for it. */
   ownerCheck: 2 * SECOND,
-  /** links a process accepts at once; about 200 KiB each. */
-  linksPerProcess: 256,
   /** connections between two processes, see --connections: each has its own congestion window, and about 200 KiB. */
   connectionsMost: 8,
   /** share channels of two peers, over their life, as no number is used twice: native takes ids to 1023, a shop needs 99. */
@@ -248,14 +248,13 @@ export const LIMITS = {
   healthRetry: 15 * SECOND,
   /** ms a target has to close the connection of a look: a round trip on a LAN, and a slow printer. */
   healthClose: SECOND,
-  /** streams of one share that wait for a free place under --max-connections. */
-  queuedStreams: 128,
   /** ms of silence after which TCP asks whether the program's host still lives (RFC 9293 section 3.8.4). */
   keepAlive: 60 * SECOND,
   /** ms after which a socket that is not being read is asked whether its program has reset it: a printer waits for it. */
   pausedProbe: SECOND,
   /** ms commands wait for what they closed to be gone before they exit all the same. */
   shutdownDeadline: 3 * SECOND,
+  ...PLACE_LIMITS,
 } as const
 
 export type Limits = { readonly [K in keyof typeof LIMITS]: number }

@@ -6,17 +6,39 @@ import { LIMITS } from './limits.ts'
 import { Link } from './link.ts'
 import type { Follower } from './link-status.ts'
 import type { SignalMessage } from './messages.ts'
+import { opensFirst } from './negotiation.ts'
 import type { PeerNode } from './node.ts'
+import { Offers } from './offers.ts'
 import { peerKey } from './peer-key.ts'
+import { Places } from './places.ts'
+import { Regulars } from './regulars.ts'
 import type { LinkView, ShareStatus } from './status.ts'
 import { StatusBoard } from './status-board.ts'
 import type { MuxStream } from './stream.ts'
+import { StreamPlaces } from './stream-places.ts'
+import { Tally } from './tally.ts'
 import { Tunnels } from './tunnels.ts'
+
+/** What this process may have at once; see LIMITS.linksPerProcess and streamsPerProcess. */
+export interface Capacity {
+  readonly links: number
+  readonly streams: number
+}
+
+export interface ShareOptions {
+  /** Without it, the limits. */
+  readonly capacity?: Capacity
+  /** Those who were here before; without it, nobody was. */
+  readonly regulars?: Regulars
+}
 
 /** What is served under a name. */
 export interface Service {
-  /** Takes each stream, and sets its callbacks at once. */
-  accept(stream: MuxStream): void
+  /**
+   * Takes each stream, of this identity, and sets its callbacks at once. Resolves when nothing is held for it any more;
+   * never rejects.
+   */
+  accept(stream: MuxStream, owner: string): Promise<unknown>
   status(): ShareStatus
   /** To be called when the health is another; set by who serves it. */
   onhealth: () => void
@@ -27,22 +49,37 @@ export class Share {
   ondisplaced: (name: string, reason: NearportError) => void = () => undefined
 
   readonly #node: PeerNode
+  readonly #regulars: Regulars
   readonly #served = new Map<string, Service>()
   readonly #sessions = new Map<string, Link>()
-  /** Sessions that were, so that a replayed offer is not answered; a Set keeps the oldest first. */
-  readonly #seen = new Set<string>()
+  readonly #places: Places
+  readonly #offers: Offers
   readonly #tunnels: Tunnels
+  readonly #streams: StreamPlaces
+  readonly #signals: Tally
   readonly #board = new StatusBoard({ names: () => this.#statuses(), links: () => this.#links() })
-
   readonly #reports: HealthReports
 
-  constructor(node: PeerNode) {
+  constructor(node: PeerNode, { capacity, regulars = new Regulars() }: ShareOptions = {}) {
+    const { links = LIMITS.linksPerProcess, streams = LIMITS.streamsPerProcess } = capacity ?? {}
     this.#node = node
+    this.#regulars = regulars
+    this.#places = new Places(links, regulars)
+    this.#streams = new StreamPlaces(streams, regulars, node.log)
+    this.#signals = new Tally(node.log, 'signals dropped')
+    this.#offers = new Offers({
+      places: new Places(Math.min(LIMITS.pendingLinks, links), regulars),
+      tally: this.#signals,
+      opens: (signal) => this.#opens(signal),
+      make: (signal) => this.#make(signal),
+      end: (session) => node.signaling.end(session),
+    })
     const health = () => new Map([...this.#served].map(([name, service]) => [name, service.status().health]))
     this.#reports = new HealthReports(node, health)
-    this.#tunnels = new Tunnels((name) => this.#acceptor(name), node.grace)
+    this.#tunnels = new Tunnels((name, owner) => this.#acceptor(name, owner), node.grace, links, regulars)
     node.signaling.onsignal = (signal) => this.#receive(signal)
     node.signaling.onended = ({ session, code }) => {
+      this.#offers.ended(session)
       this.#sessions.get(session)?.abandon(new NearportError(code, 'the signaling server ended the negotiation'))
     }
     node.signaling.ondisplaced = (name, reason) => {
@@ -67,16 +104,20 @@ export class Share {
   /** Gives up every name and ends every link. */
   async close(reason: NearportError): Promise<void> {
     this.#reports.stop()
+    this.#offers.stop()
     const names = [...this.#served.keys()]
     this.#served.clear()
     const links = [...this.#sessions.values()].map((link) => link.close(reason))
     this.#tunnels.close(reason)
+    this.#signals.stop()
+    this.#streams.stop()
     await Promise.all([...links, ...names.map((name) => this.#node.signaling.unclaim(name))])
   }
 
-  #acceptor(name: string): ((stream: MuxStream) => void) | null {
+  #acceptor(name: string, owner: string): ((stream: MuxStream) => void) | null {
     const service = this.#served.get(name)
-    return service === undefined ? null : (stream) => service.accept(stream)
+    if (service === undefined) return null
+    return (stream) => this.#streams.admit(stream, name, owner, () => service.accept(stream, owner))
   }
 
   *#statuses(): Generator<readonly [string, ShareStatus]> {
@@ -104,23 +145,34 @@ export class Share {
   #receive(signal: SignalMessage): void {
     const link = this.#sessions.get(signal.session)
     if (link !== undefined) link.receiveSignal(signal.box)
-    else this.#receiveFirst(signal)
+    else this.#offers.receive(signal)
   }
 
-  #receiveFirst(signal: SignalMessage): void {
-    const { log, signaling } = this.#node
-    const who = { peer: signal.from, owner: shortIdentity(signal.owner) }
-    if (this.#seen.has(signal.session)) {
-      log.warn({ ...who, code: 'signal-refused' }, 'a signal for a session that is over was dropped')
-    } else if (this.#sessions.size >= LIMITS.linksPerProcess) {
-      log.warn({ ...who, code: 'too-many-links' }, 'link refused')
-      signaling.end(signal.session)
-    } else {
-      this.#make(signal).receiveSignal(signal.box)
+  async #opens({ session, from, owner, box }: SignalMessage): Promise<boolean> {
+    const { peer, identity, networkKey } = this.#node
+    const self = { peer, identity: identity.publicKey }
+    return opensFirst(await Sealer.forSession(networkKey, session), session, { peer: from, identity: owner }, self, box)
+  }
+
+  /** Throws `too-many-links`, or why the engine makes none. */
+  #make(signal: SignalMessage): Link {
+    const { owner } = signal
+    if (!this.#places.take(owner)) throw new NearportError('too-many-links', 'there are as many links as may be')
+    try {
+      const link = this.#link(signal)
+      link.ready.then(
+        () => this.#regulars.add(owner),
+        () => undefined,
+      )
+      link.closed.then(() => this.#places.give(owner))
+      return link
+    } catch (error) {
+      this.#places.give(owner)
+      throw error
     }
   }
 
-  #make({ session, from, owner }: SignalMessage): Link {
+  #link({ session, from, owner }: SignalMessage): Link {
     const { peer, identity, networkKey, engine, signaling, log, nat } = this.#node
     const remote = { peer: from, identity: owner }
     let follower: Follower | null = null
@@ -146,7 +198,6 @@ export class Share {
       nat,
       log,
     })
-    this.#remember(session)
     this.#sessions.set(session, link)
     link.closed.then((reason) => {
       this.#sessions.delete(session)
@@ -163,12 +214,5 @@ export class Share {
     this.#tunnels.end(peer, owner).catch((error: unknown) => {
       this.#node.log.error({ reason: asNearportError(error).message }, 'tunnel not ended')
     })
-  }
-
-  #remember(session: string): void {
-    this.#seen.add(session)
-    if (this.#seen.size <= LIMITS.rememberedSessions) return
-    const [oldest] = this.#seen
-    if (oldest !== undefined) this.#seen.delete(oldest)
   }
 }

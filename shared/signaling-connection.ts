@@ -37,7 +37,7 @@ export interface ConnectionOptions {
 }
 
 interface Outgoing {
-  readonly text: string
+  readonly message: ClientMessage
   readonly sent: () => void
 }
 
@@ -90,7 +90,9 @@ export class SignalingConnection {
 
   /** Sends in order, and as fast as the server allows; `sent` is called when it is the message's turn. */
   send(message: ClientMessage, sent: () => void = () => undefined): void {
-    this.#outgoing.push({ text: JSON.stringify(message), sent })
+    // What is over need not be said: who makes us say much must not hold up what we say to others.
+    if (message.type === 'end') this.#dropSignals(message.session)
+    this.#outgoing.push({ message, sent })
     this.#flush()
   }
 
@@ -196,9 +198,14 @@ export class SignalingConnection {
         return
       }
       this.#outgoing.shift()
-      this.#socket.send(next.text)
+      this.#socket.send(JSON.stringify(next.message))
       next.sent()
     }
+  }
+
+  #dropSignals(session: string): void {
+    const left = this.#outgoing.filter(({ message }) => message.type !== 'signal' || message.session !== session)
+    this.#outgoing.splice(0, this.#outgoing.length, ...left)
   }
 
   #finish(reason: NearportError): void {

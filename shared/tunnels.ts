@@ -2,18 +2,27 @@
 import { NearportError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { peerKey } from './peer-key.ts'
-import { type Acceptor, Tunnel, type TunnelRequest } from './tunnel.ts'
+import { Regulars } from './regulars.ts'
+import type { MuxStream } from './stream.ts'
+import { Tunnel, type TunnelRequest } from './tunnel.ts'
+
+/** As Acceptor, for streams of this identity. */
+export type OwnedAcceptor = (name: string, owner: string) => ((stream: MuxStream) => void) | null
 
 export class Tunnels {
-  readonly #accept: Acceptor
+  readonly #accept: OwnedAcceptor
   readonly #grace: number
+  readonly #most: number
+  readonly #regulars: Regulars
   /** By process (its peer id, and the identity that owns it), and slot. */
-  readonly #tunnels = new Map<string, { readonly process: string; readonly owner: string; readonly tunnel: Tunnel }>()
+  readonly #tunnels = new Map<string, Known>()
 
-  /** `grace`: see Tunnel. */
-  constructor(accept: Acceptor, grace: number) {
+  /** `grace`: see Tunnel. `most`: of tunnels that are open. */
+  constructor(accept: OwnedAcceptor, grace: number, most: number = LIMITS.linksPerProcess, regulars = new Regulars()) {
     this.#accept = accept
     this.#grace = grace
+    this.#most = most
+    this.#regulars = regulars
   }
 
   /** Connections of a process. */
@@ -29,7 +38,7 @@ export class Tunnels {
     if (known?.id === id && !known.isClosed) return known
     known?.close(new NearportError('peer-reset', 'the other side gave the connections up while there was no path'))
     this.#makeRoom()
-    const tunnel = new Tunnel(this.#accept, this.#grace, id)
+    const tunnel = new Tunnel((name) => this.#accept(name, owner), this.#grace, id)
     this.#tunnels.set(key, { process, owner, tunnel })
     tunnel.closed.then(() => {
       if (this.#tunnels.get(key)?.tunnel === tunnel) this.#tunnels.delete(key)
@@ -58,15 +67,26 @@ export class Tunnels {
     for (const { tunnel } of this.#tunnels.values()) tunnel.close(reason)
   }
 
-  /** Whoever makes links and drops them again fills its own share of our memory, and pushes nobody else out. */
+  /**
+   * Whoever makes links and drops them again fills its own share of our memory, and pushes nobody else out: one goes
+   * that carries nothing, else one of a stranger, else one of whom the most wait.
+   */
   #makeRoom(): void {
     const open = [...this.#tunnels.values()].filter(({ tunnel }) => !tunnel.isClosed)
-    if (open.length < LIMITS.linksPerProcess) return
+    if (open.length < this.#most) return
     const waiting = open.filter(({ tunnel }) => tunnel.isWaiting)
-    const ofOwner = (owner: string) => waiting.filter((other) => other.owner === owner).length
-    const most = Math.max(...waiting.map(({ owner }) => ofOwner(owner)))
-    const idle = waiting.find(({ tunnel }) => tunnel.streams === 0)
-    const { tunnel } = idle ?? waiting.find(({ owner }) => ofOwner(owner) === most) ?? {}
-    tunnel?.close(new NearportError('too-many-links', 'too many others wait for their path as well'))
+    const counts = new Map<string, number>()
+    for (const { owner } of waiting) counts.set(owner, (counts.get(owner) ?? 0) + 1)
+    const rank = ({ tunnel, owner }: Known) =>
+      tunnel.streams === 0 ? 2 * open.length : (counts.get(owner) ?? 0) + (this.#regulars.has(owner) ? 0 : open.length)
+    const most = Math.max(...waiting.map(rank))
+    const reason = new NearportError('too-many-links', 'too many others wait for their path as well')
+    waiting.find((known) => rank(known) === most)?.tunnel.close(reason)
   }
+}
+
+interface Known {
+  readonly process: string
+  readonly owner: string
+  readonly tunnel: Tunnel
 }

@@ -101,6 +101,7 @@ const isErrorsMember = (node: Node): boolean =>
 
 describe('docs/limits.md', () => {
   const rows = tableUnder(repositoryFile('docs/limits.md'), 'Limits')
+  const WRITTEN_IN = ['shared/limits.ts', 'shared/place-limits.ts']
   const names = Object.keys(LIMITS) as (keyof typeof LIMITS)[]
   const UNITS: Readonly<Record<string, number>> = { bytes: 1, KiB: 1024, MiB: 1024 ** 2, ms: 1, s: 1000 }
 
@@ -113,7 +114,8 @@ describe('docs/limits.md', () => {
   })
 
   test('gives bytes as bytes and times as times, as the comments in the code do', () => {
-    const comments = repositoryFile('shared/limits.ts').matchAll(/\/\*\* (bytes|ms)\b[^\n]*\n {2}(\w+):/g)
+    const sources = WRITTEN_IN.map(repositoryFile).join('\n')
+    const comments = sources.matchAll(/\/\*\* (bytes|ms)\b[^\n]*\n {2}(\w+):/g)
     const units = new Map([...comments].map(([, unit, name]) => [name, unit]))
     const wrong = rows.filter(([name, value = '']) => {
       const unit = units.get(unquoted(name))
@@ -126,7 +128,7 @@ describe('docs/limits.md', () => {
 
   test('names only limits that something reads', () => {
     const read = new Set<unknown>()
-    for (const text of sourcesBut('shared/limits.ts')) {
+    for (const text of sourcesBut(...WRITTEN_IN)) {
       walk(parse(text), (node) => {
         if (node.type === 'Identifier') read.add(node.value)
         return true

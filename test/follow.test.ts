@@ -40,6 +40,7 @@ function service() {
   const made: Service = {
     accept: () => {
       streams++
+      return new Promise(() => undefined)
     },
     status: () => ({ health, streams, queued: 0, toTarget: 0, fromTarget: 0, servedMs: 1 }),
     onhealth: () => undefined,

@@ -66,7 +66,7 @@ async function job(target: Target): Promise<{ near: MuxStream; sink: ReturnType<
   await until(() => accepted.length === 1)
   const [far] = accepted
   if (far === undefined) throw new Error('the stream did not arrive')
-  target.accept(far)
+  target.accept(far, 'till')
   return { near, sink: answer }
 }
 

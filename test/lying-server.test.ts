@@ -37,7 +37,7 @@ async function newNode(server: TestSignaling, engine: Engine, store = new Memory
 /** Who has got streams, and what they were sent. */
 function service(streams: MuxStream[]): Service {
   return {
-    accept: (stream) => {
+    accept: async (stream) => {
       streams.push(stream)
     },
     status: () => ({

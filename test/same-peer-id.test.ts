@@ -92,7 +92,7 @@ test('has links, tunnels and a status of its own, on either side', async () => {
     made.push(share)
     const health = { state: 'off', code: null, sinceMs: 0 } as const
     await share.serve(name, true, {
-      accept: (stream) => streams.push(stream),
+      accept: async (stream) => streams.push(stream),
       status: () => ({ health, streams: streams.length, queued: 0, toTarget: 0, fromTarget: 0, servedMs: 1 }),
       onhealth: () => undefined,
     })

@@ -4,6 +4,7 @@ import { ACCESS_NAMES, Access } from '../../shared/access.ts'
 import { NearportError } from '../../shared/errors.ts'
 import { formatHostPort, type HostPort, parseHostPort } from '../../shared/hostport.ts'
 import { type AutoRange, type Bind, Binds } from '../binds.ts'
+import { capacity } from '../capacity.ts'
 import { Config } from '../config.ts'
 import type { EngineChoice } from '../engines/index.ts'
 import { startPeer, stopPeer } from '../runtime.ts'
@@ -70,7 +71,7 @@ async function accessPrivate(texts: readonly string[], options: AccessOptions, c
   const log = context.log()
   const node = await startPeer(config, { engine: options.engine, grace: options.grace * 1000 }, log)
   const access = new Access(node, options.connections)
-  const listeners = new Binds(access, log)
+  const listeners = new Binds(access, log, capacity(names.length).streams)
   const serving = async () => {
     const bound = new Map<string, HostPort>()
     for (const bind of binds) bound.set(bind.name, await listeners.listen(bind))

@@ -35,6 +35,13 @@ export const maxConnectionsOption = () =>
     wholeNumber(1, 65_535),
   )
 
+/** In seconds; the rest of the program counts in ms. */
+export const idleTimeoutOption = () =>
+  new Option(
+    '--idle-timeout <seconds>',
+    'how long a connection may be idle while others wait under --max-connections; without it, for ever',
+  ).argParser(wholeNumber(1, LIMITS.idleTimeoutMost / 1000))
+
 /** In seconds, 0 for off; the rest of the program counts in ms. */
 export const healthIntervalOption = () =>
   new Option(

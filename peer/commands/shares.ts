@@ -7,7 +7,9 @@ import { parseHostPort } from '../../shared/hostport.ts'
 import { LIMITS } from '../../shared/limits.ts'
 import type { Log } from '../../shared/log.ts'
 import { parseName } from '../../shared/names.ts'
+import { Regulars } from '../../shared/regulars.ts'
 import { Share } from '../../shared/share.ts'
+import { capacity } from '../capacity.ts'
 import { Config, type ReservedShare } from '../config.ts'
 import type { EngineChoice } from '../engines/index.ts'
 import { startPeer, stopPeer, withSignaling } from '../runtime.ts'
@@ -20,6 +22,7 @@ import {
   graceOption,
   headlessOption,
   healthIntervalOption,
+  idleTimeoutOption,
   maxConnectionsOption,
   parseNames,
 } from './options.ts'
@@ -29,6 +32,8 @@ interface ShareOptions {
   readonly maxConnections?: number
   /** seconds */
   readonly healthInterval?: number
+  /** seconds */
+  readonly idleTimeout?: number
   readonly engine: EngineChoice
   readonly grace: number
   readonly json?: true
@@ -46,6 +51,7 @@ export function registerShareCommands(program: Command, context: CommandContext)
     .option('-n, --unique-name <name>', 'the name; without it one is made')
     .addOption(backendModeOption())
     .addOption(maxConnectionsOption())
+    .addOption(idleTimeoutOption())
     .addOption(healthIntervalOption())
     .action((target: string, options: ShareOptions) => reservePrivate(target, options, context))
 
@@ -61,6 +67,7 @@ export function registerShareCommands(program: Command, context: CommandContext)
     .description('serve reserved names of this environment, any number in one process')
     .argument('<names...>')
     .addOption(maxConnectionsOption())
+    .addOption(idleTimeoutOption())
     .addOption(healthIntervalOption())
     .addOption(engineOption())
     .addOption(graceOption())
@@ -74,6 +81,7 @@ export function registerShareCommands(program: Command, context: CommandContext)
     .option('-n, --unique-name <name>', 'the name; without it one is made')
     .addOption(backendModeOption())
     .addOption(maxConnectionsOption())
+    .addOption(idleTimeoutOption())
     .addOption(healthIntervalOption())
     .addOption(engineOption())
     .addOption(graceOption())
@@ -90,8 +98,8 @@ async function reservePrivate(target: string, options: ShareOptions, { log }: Co
   await withSignaling(config, log({ quiet: true }), async (signaling) => {
     await signaling.reserve(name)
     try {
-      const { maxConnections = null, healthInterval } = options
-      await config.saveShare(name, { target, maxConnections, healthInterval })
+      const { maxConnections = null, healthInterval, idleTimeout } = options
+      await config.saveShare(name, { target, maxConnections, healthInterval, idleTimeout })
     } catch (error) {
       // A name whose target is stored nowhere would be of no use to anyone.
       if (isNew) await signaling.release(name)
@@ -138,7 +146,8 @@ async function serve(
 ): Promise<void> {
   const log = makeLog()
   const node = await startPeer(config, { engine: options.engine, grace: options.grace * 1000 }, log)
-  const share = new Share(node)
+  const regulars = new Regulars()
+  const share = new Share(node, { capacity: capacity(), regulars })
   const left = new Set(shares.keys())
   const targets = new Map<string, Target>()
   const allDisplaced = deferred<never>()
@@ -151,7 +160,7 @@ async function serve(
   const serving = async () => {
     // All at once, as each takes a round trip; they are answered in order.
     const claims = [...shares].map(async ([name, reserved]) => {
-      const made = makeTarget(name, reserved, options, log)
+      const made = makeTarget(name, reserved, options, regulars, log)
       targets.set(name, made)
       await share.serve(name, ephemeral, made)
       made.start()
@@ -171,12 +180,20 @@ async function serve(
 }
 
 /** What an option says holds before what was reserved. */
-function makeTarget(name: string, reserved: ReservedShare, options: ShareOptions, log: Log): Target {
+function makeTarget(
+  name: string,
+  reserved: ReservedShare,
+  options: ShareOptions,
+  regulars: Regulars,
+  log: Log,
+): Target {
   const seconds = options.healthInterval ?? reserved.healthInterval
   return new Target({
     name,
     address: parseHostPort(reserved.target, 'target-invalid'),
     maxConnections: options.maxConnections ?? reserved.maxConnections,
+    idleTimeout: (options.idleTimeout ?? reserved.idleTimeout ?? 0) * 1000,
+    regulars,
     interval: seconds === undefined ? LIMITS.healthInterval : seconds * 1000,
     log,
   })
