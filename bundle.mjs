@@ -19,6 +19,7 @@ const { metafile } = await build({
   format: 'esm',
   target: 'node20',
   external: EXTERNAL,
+  alias: { debug: here('host/no-debug.cjs') },
   // CommonJS packages `require` what Node brings along; an ES module has no such function of its own.
   banner: {
     js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",

@@ -2,6 +2,7 @@
 /** The command line: what each command does is in peer/ and signaling/; here they meet, and errors become words. */
 import { createRequire } from 'node:module'
 import { Command, CommanderError, Option } from 'commander'
+import { leadToLog } from './host/stderr.ts'
 import { registerAccessCommands } from './peer/commands/access.ts'
 import { registerDoctorCommand } from './peer/commands/doctor.ts'
 import { registerEnvironmentCommands } from './peer/commands/environment.ts'
@@ -10,7 +11,7 @@ import { registerShareCommands } from './peer/commands/shares.ts'
 import { registerTrustCommand } from './peer/commands/trust.ts'
 import { Config } from './peer/config.ts'
 import { LOG_LEVELS, type LogOptions, makeLog } from './peer/log.ts'
-import { asNearportError, ERRORS } from './shared/errors.ts'
+import { asNearportError, ERRORS, explained } from './shared/errors.ts'
 import { safeStack } from './shared/safe-text.ts'
 import { registerSignalCommand } from './signaling/command.ts'
 
@@ -34,6 +35,16 @@ const log = ({ quiet = false } = {}) => {
   return makeLog({ level: logLevel ?? (quiet ? 'warn' : 'info'), json: logJson === true })
 }
 
+/** The options may not have been read when something fails. */
+const isJson = process.argv.includes('--log-json')
+const failures = makeLog({ level: 'info', json: isJson })
+leadToLog(failures)
+program.configureOutput({
+  writeErr: (text) => {
+    if (isJson) failures.error({ code: 'usage' }, text.trim())
+    else process.stderr.write(text)
+  },
+})
 program.hook('preAction', async (_program, command) => {
   if (!WITHOUT_ENVIRONMENT.includes(command.name())) await new Config().keepPrivate(log({ quiet: true }))
 })
@@ -55,16 +66,6 @@ program
     process.stdout.write(`nearport ${version}\n`)
   })
 
-/** Node 20.19 still calls Ed25519 in WebCrypto experimental, at every start; all other warnings are printed as ever. */
-function silenceEd25519(): void {
-  const printers = process.listeners('warning')
-  process.removeAllListeners('warning')
-  process.on('warning', (warning) => {
-    if (warning.name === 'ExperimentalWarning' && warning.message.includes('Ed25519')) return
-    for (const print of printers) print(warning)
-  })
-}
-
 /** The exit status: 0 done, 1 may succeed later, 2 will not succeed as asked. */
 async function run(): Promise<0 | 1 | 2> {
   try {
@@ -74,6 +75,13 @@ async function run(): Promise<0 | 1 | 2> {
     // commander has printed its own sentence.
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : ERRORS.usage.exit
     const error = asNearportError(thrown)
+    if (isJson) {
+      failures.error(
+        { ...explained(error), ...(error.code === 'internal' && { err: error.cause }) },
+        'the command failed',
+      )
+      return error.exitStatus
+    }
     process.stderr.write(`nearport: ${error.message} (${error.code})\n  next: ${error.next}\n`)
     if (error.code === 'internal' && error.cause instanceof Error)
       process.stderr.write(`${safeStack(error.cause.stack ?? '')}\n`)
@@ -81,6 +89,5 @@ async function run(): Promise<0 | 1 | 2> {
   }
 }
 
-silenceEd25519()
 // Engines may leave threads and timers behind that would keep the process up.
 process.exit(await run())

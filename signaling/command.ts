@@ -95,11 +95,8 @@ function announce(server: SignalingServer, dataDir: string, log: Log): void {
     process.stdout.write(`nearport enable ${invite}\n`)
     return
   }
-  process.stderr.write(
-    'The link was printed at the first start; this server keeps only a verifier of its key and cannot show it again.\n' +
-      'It stands in the configuration of every enabled environment. With its key, the part after #, this prints it:\n' +
-      '  NEARPORT_KEY=KEY nearport signal\n',
-  )
+  const next = 'it stands in the configuration of every enabled environment; NEARPORT_KEY=KEY nearport signal prints it'
+  log.info({ next }, 'the link was printed at the first start, and this server keeps only a verifier of its key')
 }
 
 function stopSignal(): Promise<NodeJS.Signals> {
