@@ -11,10 +11,13 @@ export interface LogOptions {
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
+/** bytes of lines that are kept while they cannot be written */
+const UNWRITTEN = 1024 * 1024
+
 export function makeLog({ level, json }: LogOptions): Log {
   // Synchronous, so that the last line before an exit is not lost.
   const stream = json
-    ? pino.destination({ dest: 2, sync: true })
+    ? jsonLines()
     : pretty({ destination: 2, sync: true, singleLine: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' })
   return pino({ level, formatters: { log: safeFields }, serializers: { err: asItIs }, hooks: { logMethod } }, stream)
 }
@@ -38,4 +41,12 @@ function logMethod(this: unknown, args: Parameters<LogFn>, method: LogFn): void 
     this as Logger,
     args.map((arg: unknown) => (typeof arg === 'string' ? safeText(arg) : arg)) as typeof args,
   )
+}
+
+/** A log that cannot be written, on a full disk or to a reader that has gone, does not end what carries jobs. */
+function jsonLines() {
+  const lines = pino.destination({ dest: 2, sync: true, maxLength: UNWRITTEN })
+  // There is nowhere to say it; the lines are kept until they can be written, and lost beyond the bound.
+  lines.on('error', () => undefined)
+  return lines
 }

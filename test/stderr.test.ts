@@ -1,6 +1,7 @@
 /** What a process writes to stderr, whatever it is that writes. */
 import { join } from 'node:path'
 import { Child } from '../peer/demo/child.ts'
+import { parseInvite } from '../shared/invite.ts'
 import { closeTestSignaling, temporaryFolder } from './support/signaling.ts'
 import { exchange, readAll, TcpTarget } from './support/tcp.ts'
 import { CLI, ENGINES, type Network, startNetwork } from './support/tunnel.ts'
@@ -67,6 +68,23 @@ describe('with --log-json stderr is JSON', () => {
     const { stderr } = await run('', 'overview')
     expect(stderr.join('\n')).toMatch(/^nearport: .* \(not-enabled\)\n {2}next: /)
   })
+})
+
+const onLinux = process.platform === 'linux' ? test : test.skip
+
+onLinux.each([
+  ['as words', []],
+  ['as JSON', ['--log-json']],
+])('a log on a full disk, %s, ends nothing', async (_how, flags) => {
+  const home = join(await temporaryFolder(), 'home')
+  const words = [...flags, 'signal', '--listen', '127.0.0.1:0', '--stun-port', '0']
+  const env = { NEARPORT_HOME: home, NEARPORT_LINK: undefined }
+  const full = ['-c', 'exec "$@" 2>/dev/full', '-', process.execPath, CLI, ...words]
+  const child = new Child('signal', full, { program: 'sh', env })
+  const line = await child.until('its link', ({ stdout }) => stdout[0])
+  const { url } = parseInvite(line.replace('nearport enable ', ''))
+  expect((await fetch(new URL('healthz', url))).status).toBe(200)
+  expect((await child.stop('SIGTERM')).code).toBe(0)
 })
 
 describe('with DEBUG in the environment', () => {
