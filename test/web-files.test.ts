@@ -77,10 +77,10 @@ describe('the files for browsers', () => {
 })
 
 describe('the library for pages', () => {
-  test('is as small as the README says, and under 60 KiB', async () => {
+  test('is as small as the README says, and under 66 KiB', async () => {
     const size = gzipSync(await readFile(`${BUILT}browser.js`), { level: 9 }).length
     const [, stated = ''] = /\((\d+) KiB gzipped\)/.exec(repositoryFile('README.md')) ?? []
-    expect(size).toBeLessThan(60 * KIB)
+    expect(size).toBeLessThan(66 * KIB)
     expect(Math.ceil(size / KIB)).toBeLessThanOrEqual(Number(stated))
     expect(size).toBeGreaterThan((Number(stated) - 3) * KIB)
   })
