@@ -60,17 +60,21 @@ export class RemoteCandidates {
   /** A candidate as it is to be tried, in our own words; null for one that is not. */
   admit(text: string): string | null {
     const candidate = parseCandidate(text)
-    if (candidate === null || !this.#isPlausible(candidate)) return null
+    if (candidate === null || !isPlausible(this.#reach, candidate)) return null
     const place = `${candidate.address.text} ${candidate.port}`
     if (this.#admitted.has(place) || this.#admitted.size >= LIMITS.candidatesPerLink) return null
     this.#admitted.add(place)
     return formatCandidate(candidate)
   }
+}
 
-  #isPlausible({ address, port, type }: Candidate): boolean {
-    if (address.reach === 'public') return port >= SERVICE_PORTS || type === 'srflx'
-    if (port < SERVICE_PORTS || address.reach === 'never') return false
-    if (address.reach === 'loopback') return this.#reach.loopback
-    return address.reach === 'private' || this.#reach.linkLocal
-  }
+/** Whether a peer can be at an address, as it is seen from this host. */
+export function isPlausible(
+  { loopback, linkLocal }: LocalReach,
+  { address, port, type }: Pick<Candidate, 'address' | 'port' | 'type'>,
+): boolean {
+  if (address.reach === 'public') return port >= SERVICE_PORTS || type === 'srflx'
+  if (port < SERVICE_PORTS || address.reach === 'never') return false
+  if (address.reach === 'loopback') return loopback
+  return address.reach === 'private' || linkLocal
 }

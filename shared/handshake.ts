@@ -16,6 +16,8 @@ export interface HandshakeOptions {
   readonly networkKey: Bytes
   /** Access side: the tunnel the link is for; null on the share side. */
   readonly asks: TunnelRequest | null
+  /** The engine of this side exports keying material. */
+  readonly exportsKeys: boolean
 }
 
 /** What this very connection has and no other. */
@@ -23,9 +25,12 @@ export interface Binding {
   /** Of the two DTLS certificates: "sha-256 AA:BB:…" */
   readonly near: string
   readonly far: string
-  /** See LinkFacts. */
+  /** See {@link LinkFacts}; null where the engine of this side cannot export it. */
   readonly keyingMaterial: Uint8Array | null
 }
+
+/** In a hello: the proofs of this side can cover keying material of the connection. */
+const KEYING_MATERIAL = 'keying-material'
 
 type Hello = Extract<ControlMessage, { type: 'hello' }>
 
@@ -33,16 +38,18 @@ export class Handshake {
   /** What this side says first. */
   readonly hello: Bytes
   readonly #options: HandshakeOptions
+  readonly #spoken: typeof SPOKEN
   #transcript: Bytes | null = null
   #request: TunnelRequest | null
 
   constructor(options: HandshakeOptions) {
-    const { self, asks } = options
+    const { self, asks, exportsKeys } = options
     this.#options = options
+    this.#spoken = { ...SPOKEN, capabilities: [...SPOKEN.capabilities, ...(exportsKeys ? [KEYING_MATERIAL] : [])] }
     this.#request = asks
     this.hello = encodeControl({
       type: 'hello',
-      ...SPOKEN,
+      ...this.#spoken,
       nonce: toBase64Url(randomBytes(NONCE_BYTES)),
       identity: self.identity.publicKey,
       tunnel: asks && { id: asks.id, slot: asks.slot, ended: [...asks.ended] },
@@ -55,7 +62,7 @@ export class Handshake {
    */
   async receiveHello(hello: Hello, bytes: Uint8Array, binding: Binding): Promise<Proof> {
     const { role, session, self, remote, networkKey } = this.#options
-    agree(SPOKEN, hello, { own: 'this side', other: 'the other side' })
+    const { capabilities } = agree(this.#spoken, hello, { own: 'this side', other: 'the other side' })
     if (hello.identity !== remote.identity) {
       const [found, expected] = [hello.identity, remote.identity].map(shortIdentity)
       throw new NearportError('proof-refused', `identity ${found} answered where ${expected} was expected`)
@@ -64,11 +71,20 @@ export class Handshake {
       throw new NearportError('message-malformed', 'the other side named a tunnel that is not due, or none')
     }
     this.#request ??= hello.tunnel
+    const isKeyed = capabilities.has(KEYING_MATERIAL)
+    if (isKeyed && binding.keyingMaterial === null) {
+      throw new NearportError('proof-refused', 'the connection has no keying material to prove')
+    }
     const identity = self.identity.publicKey
     const near: Party = { peer: self.peer, identity, fingerprint: binding.near, hello: this.hello }
     const far: Party = { ...remote, fingerprint: binding.far, hello: bytes }
     const [access, share] = role === 'access' ? [near, far] : [far, near]
-    this.#transcript = await transcript({ session, access, share, keyingMaterial: binding.keyingMaterial })
+    this.#transcript = await transcript({
+      session,
+      access,
+      share,
+      keyingMaterial: isKeyed ? binding.keyingMaterial : null,
+    })
     return prove(networkKey, self.identity, role, this.#transcript)
   }
 

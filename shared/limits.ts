@@ -173,6 +173,10 @@ export const LIMITS = {
   candidatesPerLink: 32,
   /** datagrams kept that come on a path before this side has seen that there is one: a greeting is one, or two. */
   earlyDatagrams: 4,
+  /** bytes of a STUN message: those of ICE have some hundred, and none may need fragments (RFC 8489 section 6.1). */
+  stunMessageBytes: 1280,
+  /** bytes of data in one SCTP chunk: engines make chunks that fit into a datagram of 1,500. */
+  sctpChunkBytes: 1500,
   /** bytes of one DTLS handshake message: a certificate has 400, the greeting of a browser that knows DTLS 1.3 some 2,000. */
   dtlsMessageBytes: 8 * KIB,
   /** DTLS handshake messages kept before it is their turn: the longest flight has five. */

@@ -20,7 +20,7 @@ import { type LinkView, pathType } from './status.ts'
 import type { Tunnel, TunnelRequest } from './tunnel.ts'
 
 /** `remote` is whom the signaling server says this is; the proof holds it to that. */
-export interface LinkOptions extends HandshakeOptions {
+export interface LinkOptions extends Omit<HandshakeOptions, 'exportsKeys'> {
   /** of the session */
   readonly sealer: Promise<Sealer>
   readonly engine: Engine
@@ -62,7 +62,7 @@ export class Link {
 
   constructor(options: LinkOptions) {
     this.#options = options
-    this.#handshake = new Handshake(options)
+    this.#handshake = new Handshake({ ...options, exportsKeys: options.engine.exportKeyingMaterial !== undefined })
     this.ready = this.#ready.promise
     this.closed = this.#closed.promise
     // Whoever needs these waits for them; a link that fails before anybody does is not an unhandled rejection.

@@ -64,8 +64,6 @@ export class Negotiation {
   #receivedSignals = 0
   /** The other side's one description has come; engines may send candidates before it. */
   #described = false
-  /** The other side's engine exports keying material. */
-  #farExports = false
   #near: NatReport | null = null
   #far: NatReport | null = null
   /** The other side takes `nat` as a signal of its own. */
@@ -122,16 +120,9 @@ export class Negotiation {
     this.#settled = true
   }
 
-  /**
-   * Keying material of the connection, which only its two ends have (RFC 5705), for the proofs; null where the engine of either
-   * side cannot export it, as each has said in its sealed description. Throws `proof-refused` when there is none yet.
-   */
+  /** Keying material of the connection, which only its two ends have (RFC 5705); null where the engine cannot export it. */
   keyingMaterial(): Uint8Array | null {
-    const { engine } = this.#options
-    if (engine.exportKeyingMaterial === undefined || !this.#farExports) return null
-    const material = engine.exportKeyingMaterial(this.pc, KEYING_LABEL, KEYING_BYTES)
-    if (material === null) throw new NearportError('proof-refused', 'the connection has no keying material to prove')
-    return material
+    return this.#options.engine.exportKeyingMaterial?.(this.pc, KEYING_LABEL, KEYING_BYTES) ?? null
   }
 
   /** A sealed signal arrived from the signaling server. */
@@ -234,7 +225,6 @@ export class Negotiation {
         throw new NearportError('sdp-invalid', `the other side sent an ${signal.type} that is not due`)
       }
       this.#described = true
-      this.#farExports = signal.exports === true
       this.#farKnowsNat = signal.nat !== undefined
       this.#far = signal.nat ?? null
       this.#tellNatLate()
@@ -263,7 +253,7 @@ export class Negotiation {
   #completed(signal: Signal): Signal {
     if (signal.type !== 'offer' && signal.type !== 'answer') return signal
     this.#toldNat = this.#near !== null
-    return { ...signal, nat: this.#near, exports: this.#options.engine.exportKeyingMaterial !== undefined }
+    return { ...signal, nat: this.#near }
   }
 
   /** Nothing waits for the NAT to be found, so that it may be known only after our description has left. */

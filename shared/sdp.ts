@@ -19,13 +19,10 @@ const Sdp = v.pipe(v.string(), v.maxLength(LIMITS.sdpChars))
 /** What NAT the sender is behind; null: not known (yet); absent: a peer that knows nothing of this. */
 const Nat = v.optional(v.nullable(NatReportSchema))
 
-/** The sender's engine exports keying material, so that the proofs have to cover it if the receiver's does as well. */
-const Exports = v.optional(v.boolean())
-
 /** What simple-peer says to the other side; its requests to renegotiate are not part of this protocol. */
 const SignalSchema = v.variant('type', [
-  v.object({ type: v.literal('offer'), sdp: Sdp, nat: Nat, exports: Exports }),
-  v.object({ type: v.literal('answer'), sdp: Sdp, nat: Nat, exports: Exports }),
+  v.object({ type: v.literal('offer'), sdp: Sdp, nat: Nat }),
+  v.object({ type: v.literal('answer'), sdp: Sdp, nat: Nat }),
   v.object({ type: v.literal('candidate'), candidate: Candidate }),
   /** What was not known yet when the description left; only to a peer whose own description has `nat`. */
   v.object({ type: v.literal('nat'), nat: NatReportSchema }),

@@ -1,7 +1,12 @@
 /** DTLS of our own: two honest ends, over ways that lose, repeat and reorder. */
 import { afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals'
-import { ReplayWindow } from '../peer/engines/dtls/protection.ts'
-import { type Identity, newIdentity, type Way, type Wire, wire } from './support/dtls.ts'
+import type { DtlsConnection } from '../peer/engines/dtls/connection.ts'
+import { messageBytes } from '../peer/engines/dtls/fragments.ts'
+import { clientSteps, type Flow, type Parties } from '../peer/engines/dtls/handshake.ts'
+import { TYPE } from '../peer/engines/dtls/messages.ts'
+import { ReplayWindow, Sealing, type WriteKeys } from '../peer/engines/dtls/protection.ts'
+import { CONTENT } from '../peer/engines/dtls/record.ts'
+import { dtlsEnd, type Identity, newIdentity, type Way, type Wire, wire } from './support/dtls.ts'
 
 let identities: { client: Identity; server: Identity }
 const open: Wire[] = []
@@ -86,6 +91,60 @@ test('datagrams that come twice, in pieces and in the wrong order change nothing
     return [...records, ...records].reverse()
   })
   expectWorking(made)
+})
+
+test.each<[string, (connection: () => DtlsConnection | undefined) => void]>([
+  ['is closed', (connection) => connection()?.close()],
+  [
+    'cannot send',
+    () => {
+      throw new Error('no route')
+    },
+  ],
+])('an end that %s as it begins sends nothing more', (_what, happens) => {
+  jest.useFakeTimers()
+  let sent = 0
+  let made: DtlsConnection | undefined
+  const send = () => {
+    sent++
+    happens(() => made)
+  }
+  const { client, server } = identities
+  made = dtlsEnd({ role: 'client', ...client, expected: server.fingerprint, send }).connection
+  made.start()
+  jest.runAllTimers()
+  expect(sent).toBe(1)
+})
+
+test('a server sends its last flight again for a Finished that is repeated, and for nothing else', () => {
+  const datagrams: Buffer[] = []
+  let keys: WriteKeys | undefined
+  const stealing = (parties: Parties, flow: Flow) =>
+    clientSteps(parties, {
+      send: flow.send,
+      useKeys: (both) => {
+        keys = both.client
+        flow.useKeys(both)
+      },
+    })
+  const made = connect(
+    (datagram, from) => {
+      if (from === 'server') datagrams.push(datagram)
+      return [datagram]
+    },
+    { client: { steps: stealing } },
+  )
+  if (keys === undefined) throw new Error('the client has no keys')
+  const sealing = new Sealing(keys)
+  // The first number is that of the Finished.
+  sealing.seal(CONTENT.handshake, Buffer.alloc(1))
+  const [before] = [datagrams.length]
+  const old = messageBytes({ type: TYPE.certificate, body: Buffer.of() }, 1)
+  made.server.connection.receive(sealing.seal(CONTENT.handshake, Buffer.concat(Array.from({ length: 100 }, () => old))))
+  expect(datagrams).toHaveLength(before)
+  const finished = messageBytes({ type: TYPE.finished, body: Buffer.alloc(12) }, 4)
+  made.server.connection.receive(sealing.seal(CONTENT.handshake, Buffer.concat([finished, finished])))
+  expect(datagrams).toHaveLength(before + 1)
 })
 
 test('data that overtakes the last flight is kept until that has come', () => {

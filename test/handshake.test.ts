@@ -43,7 +43,10 @@ async function meet({ up = (hello) => hello, down = (hello) => hello, keys }: Sc
     asks,
   } as const
   const far = { role: 'share', session, self: share, remote: known(access), networkKey: keys?.[1] ?? key } as const
-  const [one, two] = [new Handshake(near), new Handshake({ ...far, asks: null })]
+  const [one, two] = [
+    new Handshake({ ...near, exportsKeys: false }),
+    new Handshake({ ...far, asks: null, exportsKeys: false }),
+  ]
   const carried = (bytes: Bytes, change: Change): [Hello, Uint8Array] => {
     const hello = JSON.parse(Buffer.from(bytes).toString())
     const changed = change(hello)
@@ -99,7 +102,7 @@ test('a side is not shown its own proof', async () => {
   const remote = { peer: access.peer, identity: access.identity.publicKey }
   const common = { session: nanoid(), self: access, remote, networkKey }
   const asks = { id: nanoid(), slot: 0, ended: [] }
-  const victim = new Handshake({ ...common, role: 'access', asks })
+  const victim = new Handshake({ ...common, role: 'access', asks, exportsKeys: false })
   const hello = parseControl(victim.hello)
   if (hello.type !== 'hello') throw new Error('no hello')
   const proof = await victim.receiveHello({ ...hello, tunnel: null }, victim.hello, {
@@ -116,8 +119,24 @@ describe('versions', () => {
     const remote = { peer: access.peer, identity: access.identity.publicKey }
     const asks = { id: nanoid(), slot: 0, ended: [] }
     const session = nanoid()
-    const theirs = new Handshake({ role: 'access', session, self: access, remote, networkKey, asks })
-    const ours = new Handshake({ role: 'share', session, self: share, remote, networkKey, asks: null })
+    const theirs = new Handshake({
+      role: 'access',
+      session,
+      self: access,
+      remote,
+      networkKey,
+      asks,
+      exportsKeys: false,
+    })
+    const ours = new Handshake({
+      role: 'share',
+      session,
+      self: share,
+      remote,
+      networkKey,
+      asks: null,
+      exportsKeys: false,
+    })
     const bytes = utf8(JSON.stringify({ ...JSON.parse(Buffer.from(theirs.hello).toString()), ...change }))
     return ours.receiveHello(parseControl(bytes) as Hello, bytes, NEAR)
   }

@@ -74,7 +74,7 @@ describe('keying material of DTLS', () => {
     expect(await refusal(pair(empty, werift))).toBe('proof-refused')
   })
 
-  test('is left out where one side cannot export it, as its sealed description says', async () => {
+  test('is left out where one side cannot export it, as its hello says', async () => {
     const { exportKeyingMaterial: _, ...cannot } = werift
     await pair(cannot, exporting(1)).access.ready
   })

@@ -102,8 +102,11 @@ function alone() {
   sctp.onReceive.subscribe((_stream, _protocol, data) => messages.push(data))
   const inner = sctp as unknown as {
     lastReceivedTsn: number
+    lastSackedTsn: number
+    sentQueue: { acked: boolean }[]
     handleData(packet: Buffer): Promise<void>
     receiveDataChunk(chunk: object): void
+    receiveSackChunk(chunk: object): Promise<void>
     inboundStreams: Record<number, { reassembly: unknown[] }>
   }
   // werift sorts the numbers as text, and so is in order while they have as many digits.
@@ -140,6 +143,42 @@ describe('an association whose other side breaks the rules', () => {
     for (let tsn = 1; broken.length === 0 && tsn < 1e5; tsn++) chunk(tsn, { first: tsn === 1, last: false })
     expect(held()).toBe(2 * LIMITS.reassemblyChunks)
     expect(broken).toHaveLength(1)
+  })
+
+  test('cuts off a part that no datagram has room for', () => {
+    const { inner, broken, held } = alone()
+    const userData = Buffer.alloc(LIMITS.sctpChunkBytes + 1)
+    inner.receiveDataChunk({ tsn: BASE + 1, flags: 2, streamId: 1, streamSeqNum: 0, protocol: 53, userData })
+    expect(broken).toHaveLength(1)
+    expect(held()).toBe(0)
+  })
+
+  test.each([
+    ['of more than is in flight', [[1, 3]]],
+    [
+      'that overlap',
+      [
+        [1, 2],
+        [2, 2],
+      ],
+    ],
+    [
+      'out of order',
+      [
+        [2, 2],
+        [1, 1],
+      ],
+    ],
+    ['that end before they begin', [[2, 1]]],
+  ])('has no acknowledgement of gaps %s', async (_what, gaps) => {
+    const { inner } = alone()
+    const seen: unknown[] = []
+    inner.sentQueue = [{ acked: false }, { acked: false }]
+    const sack = { cumulativeTsn: 0, gaps, advertisedRwnd: 1e5, duplicates: [] }
+    inner.lastSackedTsn = 0
+    await inner.receiveSackChunk(sack)
+    for (const { acked } of inner.sentQueue) seen.push(acked)
+    expect(seen).toEqual([false, false])
   })
 
   test.each([

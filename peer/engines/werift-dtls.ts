@@ -40,6 +40,8 @@ export class WeriftDtls {
   readonly #log: Log
   readonly #overrides: DtlsOverrides
   #connection: DtlsConnection | null = null
+  /** What came before the connection was there: the other side may see first that there is a path, and begins. */
+  readonly #early: Buffer[] = []
 
   /** To be made on a transport once, before it starts. Throws `engine-missing` where werift is another than expected. */
   constructor(weriftTransport: RTCDtlsTransport, log: Log, overrides: DtlsOverrides = {}) {
@@ -51,7 +53,13 @@ export class WeriftDtls {
     requireMembers('an ICE agent', transport.iceTransport.connection, ['onData', 'send'])
     transport.start = () => this.#start()
     transport.sendData = async (data) => this.#connection?.send(data)
-    this.#receiveFromPath()
+    transport.iceTransport.connection.onData.subscribe((datagram) => {
+      if (this.#connection !== null) this.#connection.receive(datagram)
+      else if (this.#early.length < LIMITS.earlyDatagrams) this.#early.push(datagram)
+    })
+    transport.onStateChange.subscribe((state) => {
+      if (state === 'closed' || state === 'failed') this.#connection?.close()
+    })
   }
 
   /** Keying material that only the two ends of this connection have (RFC 5705); null before they are connected. */
@@ -60,33 +68,33 @@ export class WeriftDtls {
     return isConnected ? (this.#connection?.exportKeyingMaterial(label, length) ?? null) : null
   }
 
-  /** The other side may see first that there is a path, and greets; it would do so again only some time later. */
-  #receiveFromPath(): void {
-    const early: Buffer[] = []
-    this.#transport.iceTransport.connection.onData.subscribe((datagram) => {
-      if (this.#connection !== null) this.#connection.receive(datagram)
-      else if (early.length < LIMITS.earlyDatagrams) early.push(datagram)
-    })
-    this.#transport.onStateChange.subscribe((state) => {
-      if (state === 'connecting') for (const datagram of early.splice(0)) this.#connection?.receive(datagram)
-      if (state === 'closed' || state === 'failed') this.#connection?.close()
-    })
+  /** Rejects, and the transport has failed, when the other side cannot be authenticated. */
+  async #start(): Promise<void> {
+    const transport = this.#transport
+    // It may have been closed while ICE looked for the path.
+    if (transport.state !== 'new') throw new DtlsError(`the transport is ${transport.state}`)
+    transport.setState('connecting')
+    try {
+      await this.#connect()
+    } catch (error) {
+      transport.setState('failed')
+      throw error
+    }
   }
 
-  /** Rejects, and the transport has failed, when the other side cannot be authenticated. */
-  #start(): Promise<void> {
+  #connect(): Promise<void> {
     const transport = this.#transport
-    const { connection: path, role: iceRole } = transport.iceTransport
-    // It may have been closed while ICE looked for the path.
-    if (transport.state !== 'new') return Promise.reject(new DtlsError(`the transport is ${transport.state}`))
-    if (transport.role === 'auto') transport.role = iceRole === 'controlling' ? 'server' : 'client'
+    const parties = this.#parties()
+    const { role } = transport
+    // An answer says which of the two is which.
+    if (role !== 'client' && role !== 'server') throw new DtlsError('the descriptions settle no DTLS role')
     return new Promise((resolve, reject) => {
       const connection = new DtlsConnection({
-        role: transport.role === 'server' ? 'server' : 'client',
-        ...this.#parties(),
+        role,
+        ...parties,
         ...this.#overrides,
         send: (datagram) => {
-          path.send(datagram).catch((error: unknown) => {
+          transport.iceTransport.connection.send(datagram).catch((error: unknown) => {
             // SCTP sends again what was lost, whatever lost it.
             this.#log.debug({ reason: asNearportError(error).message }, 'werift cannot send a datagram')
           })
@@ -98,14 +106,13 @@ export class WeriftDtls {
         ondata: (data) => transport.dataReceiver?.(data),
         onclose: (error) => {
           if (error !== null) this.#log.warn({ err: error }, 'DTLS has ended the connection')
-          const wasConnected = transport.state === 'connected'
-          transport.setState(wasConnected ? 'closed' : 'failed')
-          if (!wasConnected) reject(error ?? new DtlsError('the other side ended the handshake'))
+          if (transport.state === 'connected') transport.setState('closed')
+          else reject(error ?? new DtlsError('the other side ended the handshake'))
         },
       })
       this.#connection = connection
       connection.start()
-      transport.setState('connecting')
+      for (const datagram of this.#early.splice(0)) connection.receive(datagram)
     })
   }
 
@@ -115,7 +122,8 @@ export class WeriftDtls {
     const announced = (remoteParameters?.fingerprints ?? []).filter(({ algorithm }) => /^sha-256$/i.test(algorithm))
     const [only, ...others] = announced
     const expected = Buffer.from((only?.value ?? '').replaceAll(':', ''), 'hex')
-    if (others.length > 0 || expected.length !== 32) throw new DtlsError('the other side announced no one certificate')
+    if (others.length > 0 || expected.length !== 32)
+      throw new DtlsError('the other side must announce exactly one SHA-256 fingerprint')
     return {
       certificate: new X509Certificate(localCertificate.certPem).raw,
       key: createPrivateKey(localCertificate.privateKey),

@@ -18,6 +18,7 @@ interface Association {
   /** All that came in order has come up to this one. */
   readonly lastReceivedTsn: number
   receiveDataChunk: (chunk: DataChunk) => void
+  receiveSackChunk: (chunk: SackChunk) => Promise<void>
   /** A whole message came. */
   receive: (streamId: number, protocol: number, data: Buffer) => void
 }
@@ -25,6 +26,12 @@ interface Association {
 interface DataChunk {
   readonly tsn: number
   readonly streamId: number
+  readonly userData: Buffer
+}
+
+interface SackChunk {
+  /** What came out of order: the first and the last of each run, counted from what came in order. */
+  readonly gaps: readonly (readonly [first: number, last: number])[]
 }
 
 interface InboundStream {
@@ -41,6 +48,8 @@ const REPLACED = [
   'flightSize',
   'getInboundStream',
   'receiveDataChunk',
+  'receiveSackChunk',
+  'sentQueue',
   'receive',
   'lastReceivedTsn',
 ]
@@ -52,6 +61,7 @@ export function repairSctp(sctp: RTCSctpTransport['sctp'], onfault: (error: unkn
   surviveMalformed(association, onfault)
   refuseOtherProtocols(association, onfault)
   boundReassembly(association, onfault)
+  dropSenselessSacks(association)
   deliverAllMessages(association)
   countFlightAnew(association)
 }
@@ -126,14 +136,35 @@ function boundReassembly(association: Association, onfault: (error: unknown) => 
   association.receiveDataChunk = (chunk) => {
     const isNext = chunk.tsn === (association.lastReceivedTsn + 1) % 2 ** 32
     if (!isNext && held >= LIMITS.reassemblyChunks) return
-    if (held >= 2 * LIMITS.reassemblyChunks || chunk.streamId > LIMITS.sharesPerTunnel) {
-      onfault(broken('parts of messages without an end, or on streams that there are not'))
+    const { streamId, userData } = chunk
+    if (
+      held >= 2 * LIMITS.reassemblyChunks ||
+      streamId > LIMITS.sharesPerTunnel ||
+      userData.length > LIMITS.sctpChunkBytes
+    ) {
+      onfault(broken('parts of messages without an end, too large, or on streams that there are not'))
       return
     }
     const { reassembly } = association.getInboundStream(chunk.streamId)
     const before = reassembly.length
     receiveDataChunk.call(association, chunk)
     held += association.getInboundStream(chunk.streamId).reassembly.length - before
+  }
+}
+
+/**
+ * werift walks through every number of every gap, so that one SACK can name a billion. What is in flight bounds those of an
+ * honest one, which are in order; one that is not, or that was overtaken by a newer one, says nothing.
+ */
+function dropSenselessSacks(association: Association): void {
+  const { receiveSackChunk } = association
+  association.receiveSackChunk = async (chunk) => {
+    let end = 0
+    for (const [first, last] of chunk.gaps) {
+      if (first <= end || last < first) return
+      end = last
+    }
+    if (end <= association.sentQueue.length) await receiveSackChunk.call(association, chunk)
   }
 }
 

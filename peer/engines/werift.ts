@@ -25,7 +25,7 @@ export function weriftEngine(log: Log, dtls: DtlsOverrides = {}): Engine {
   class WeriftConnection extends PeerConnection {
     readonly #connection: werift.RTCPeerConnection
     readonly #stun: boolean
-    #dtls: readonly WeriftDtls[] = []
+    #dtls: WeriftDtls | null = null
 
     constructor(config: RTCConfiguration = {}) {
       super()
@@ -64,7 +64,7 @@ export function weriftEngine(log: Log, dtls: DtlsOverrides = {}): Engine {
     }
 
     exportKeyingMaterial(label: string, length: number): Buffer | null {
-      return this.#dtls[0]?.exportKeyingMaterial(label, length) ?? null
+      return this.#dtls?.exportKeyingMaterial(label, length) ?? null
     }
 
     protected async generate(type: 'offer' | 'answer'): Promise<SessionDescription> {
@@ -166,21 +166,27 @@ function repair(
   log: Log,
   dtls: DtlsOverrides,
   onfault: (error: unknown) => void,
-): WeriftDtls[] {
+): WeriftDtls {
+  const [dtlsTransport, ...others] = dtlsTransports
+  if (dtlsTransport === undefined || others.length > 0) {
+    throw new NearportError(
+      'engine-missing',
+      `this werift has ${dtlsTransports.length} DTLS transports for one connection`,
+    )
+  }
   if (sctpTransport !== undefined) repairSctp(sctpTransport.sctp, onfault)
   for (const transport of iceTransports) {
     repairIce(transport)
     guardPath(transport)
   }
-  return dtlsTransports.map((transport) => new WeriftDtls(transport, log, dtls))
+  return new WeriftDtls(dtlsTransport, log, dtls)
 }
 
 /** On a connection that is never used: it shows whether this werift can be repaired, before anybody relies on that. */
 function rehearse(log: Log): void {
   const connection = new werift.RTCPeerConnection({ iceServers: [] })
   connection.createDataChannel('rehearsal', { negotiated: true, id: 0 })
-  const repaired = repair(connection, log, {}, () => undefined)
-  if (repaired.length === 0) throw new NearportError('engine-missing', 'this werift has no DTLS transport to replace')
+  repair(connection, log, {}, () => undefined)
   connection
     .close()
     .catch((error: unknown) => log.warn({ err: asNearportError(error) }, 'werift cannot close a connection'))

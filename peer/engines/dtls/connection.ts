@@ -1,6 +1,6 @@
 /** One end of a DTLS 1.2 connection: records in and out, flights that are repeated until they are answered, and its end. */
 import { LIMITS } from '../../../shared/limits.ts'
-import { fragmentsOf, parseFragments, Reassembly } from './fragments.ts'
+import { type Fragment, fragmentsOf, parseFragments, Reassembly } from './fragments.ts'
 import {
   clientSteps,
   type Exporter,
@@ -11,6 +11,7 @@ import {
   serverSteps,
 } from './handshake.ts'
 import type { Role } from './keys.ts'
+import { TYPE } from './messages.ts'
 import { Opening, Sealing } from './protection.ts'
 import { CONTENT, type DtlsRecord, EPOCH_ENCRYPTED, EPOCH_PLAIN, recordHeader, recordsOf } from './record.ts'
 import { DtlsError } from './wire.ts'
@@ -76,7 +77,7 @@ export class DtlsConnection {
     this.#guard(() => this.#steps.next())
   }
 
-  /** A datagram came, from whomever. Never throws. */
+  /** A datagram came; anybody may have sent it. Never throws. */
   receive(datagram: Buffer): void {
     this.#guard(() => {
       for (const record of recordsOf(datagram)) this.#receive(record)
@@ -104,7 +105,7 @@ export class DtlsConnection {
     if (this.#state === 'closed') return
     if (record.epoch === EPOCH_PLAIN) {
       // Nothing else means anything without keys: an alert or a change of keys that anybody can send is not obeyed.
-      if (this.#opening === null && record.type === CONTENT.handshake) this.#receiveHandshake(record.body)
+      if (this.#opening === null && record.type === CONTENT.handshake) this.#receivePlain(record.body)
     } else if (record.epoch === EPOCH_ENCRYPTED) {
       this.#receiveEncrypted(record)
     }
@@ -122,11 +123,36 @@ export class DtlsConnection {
     else if (record.type === CONTENT.applicationData) this.#receiveData(content)
   }
 
-  #receiveHandshake(content: Buffer): void {
-    for (const fragment of parseFragments(content)) {
-      if (this.#state === 'connected') this.#receiveLate(fragment.sequence)
-      else this.#reassembly.add(fragment)
+  /** What is malformed is dropped (RFC 6347 section 4.1.2.7): without keys anybody may have written it. */
+  #receivePlain(content: Buffer): void {
+    try {
+      for (const fragment of parseFragments(content)) this.#reassembly.add(fragment)
+    } catch (error) {
+      if (error instanceof DtlsError) return
+      throw error
     }
+    this.#advanceAll()
+  }
+
+  #receiveHandshake(content: Buffer): void {
+    const fragments = [...parseFragments(content)]
+    if (this.#state === 'connected') {
+      this.#receiveLate(fragments)
+    } else {
+      for (const fragment of fragments) this.#reassembly.add(fragment)
+      this.#advanceAll()
+    }
+  }
+
+  /** Nobody renegotiates: a new message counts for nothing. A Finished sent again says that the server's was lost. */
+  #receiveLate(fragments: readonly Fragment[]): void {
+    const isRepeated = fragments.some(
+      ({ type, sequence }) => type === TYPE.finished && this.#reassembly.wasDelivered(sequence),
+    )
+    if (this.#options.role === 'server' && isRepeated) this.#transmit()
+  }
+
+  #advanceAll(): void {
     while (this.#state === 'handshake') {
       const message = this.#reassembly.take()
       if (message === null) break
@@ -135,15 +161,11 @@ export class DtlsConnection {
     if (this.#opening !== null) for (const record of this.#earlyRecords.splice(0)) this.#receive(record)
   }
 
-  /** Nobody renegotiates: a new message counts for nothing. One sent again says that our last flight was lost. */
-  #receiveLate(sequence: number): void {
-    if (this.#options.role === 'server' && this.#reassembly.isPast(sequence)) this.#transmit()
-  }
-
   #advance(message: Numbered): void {
     clearTimeout(this.#timer)
     const step = this.#steps.next(message)
-    if (step.done !== true) return
+    // What it sent may have failed, and ended all.
+    if (step.done !== true || this.#state === 'closed') return
     clearTimeout(this.#timer)
     this.#exporter = step.value
     this.#state = 'connected'
@@ -157,7 +179,7 @@ export class DtlsConnection {
   }
 
   #receiveAlert(content: Buffer): void {
-    if (content.length !== ALERT_BYTES) throw new DtlsError('an alert has another length than two bytes')
+    if (content.length !== ALERT_BYTES) throw new DtlsError('an alert must have two bytes')
     const [level, description] = content
     if (description === CLOSE_NOTIFY) this.#end(null)
     else if (level === ALERT_FATAL) this.#end(new DtlsError(`the other side ended DTLS with alert ${description}`))
@@ -182,10 +204,13 @@ export class DtlsConnection {
 
   #repeatIn(ms: number): void {
     clearTimeout(this.#timer)
+    if (this.#state === 'closed') return
     this.#timer = setTimeout(() => {
-      if (this.#repeats++ === LIMITS.dtlsRepeats) return this.#end(new DtlsError('the other side does not answer'))
-      this.#guard(() => this.#transmit())
-      this.#repeatIn(2 * ms)
+      this.#guard(() => {
+        if (this.#repeats++ === LIMITS.dtlsRepeats) throw new DtlsError('the other side does not answer')
+        this.#transmit()
+        this.#repeatIn(2 * ms)
+      })
     }, ms)
   }
 

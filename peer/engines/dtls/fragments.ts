@@ -35,7 +35,7 @@ function header(type: number, length: number, sequence: number, offset: number, 
   return bytes
 }
 
-interface Fragment {
+export interface Fragment {
   readonly type: number
   readonly length: number
   readonly sequence: number
@@ -64,7 +64,7 @@ export function* parseFragments(content: Buffer): Generator<Fragment> {
   }
 }
 
-class Partial {
+class PartialMessage {
   readonly type: number
   readonly body: Buffer
   readonly #has: Uint8Array
@@ -96,20 +96,20 @@ class Partial {
 /** Puts the messages of the other side together again, each once, in order. */
 export class Reassembly {
   #next = 0
-  readonly #partial = new Map<number, Partial>()
+  readonly #partial = new Map<number, PartialMessage>()
 
   /** Whether the message of this number was delivered: who sends it again has missed our answer. */
-  isPast(sequence: number): boolean {
+  wasDelivered(sequence: number): boolean {
     return sequence < this.#next
   }
 
   add(fragment: Fragment): void {
     const { sequence, type, length } = fragment
     // What is too far ahead is sent again when it is due.
-    if (this.isPast(sequence) || sequence >= this.#next + LIMITS.dtlsMessagesAhead) return
+    if (this.wasDelivered(sequence) || sequence >= this.#next + LIMITS.dtlsMessagesAhead) return
     let partial = this.#partial.get(sequence)
     if (partial === undefined) {
-      partial = new Partial(type, length)
+      partial = new PartialMessage(type, length)
       this.#partial.set(sequence, partial)
     }
     partial.add(fragment)

@@ -38,7 +38,7 @@ export type Steps = Generator<void, Exporter, Numbered>
 /** Keying material by label and length in bytes (RFC 5705). */
 export type Exporter = (label: string, length: number) => Buffer
 
-/** Who this side is, and whom it expects. */
+/** The identity of this side, and the one it expects at the other end. */
 export interface Parties {
   /** the certificate, DER, and its private key on secp256r1 */
   readonly certificate: Buffer
@@ -110,7 +110,7 @@ export function* clientSteps(parties: Parties, flow: Flow): Steps {
   const flight = [m.certificate(parties.certificate), m.clientKeyExchange(ecdh.generateKeys())].map((message) =>
     transcript.add(message),
   )
-  const master = extendedMasterSecret(agree(ecdh, exchange.point), transcript.hash())
+  const master = extendedMasterSecret(sharedSecret(ecdh, exchange.point), transcript.hash())
   flight.push(transcript.add(m.certificateVerify(sign('sha256', transcript.bytes(), parties.key))))
   const ours = transcript.add(m.finished(verifyData(master, 'client', transcript.hash())))
   flow.useKeys(writeKeys(master, randoms))
@@ -136,7 +136,7 @@ export function* serverSteps(parties: Parties, flow: Flow): Steps {
   flow.send(flight.map((message) => transcript.add(message)))
   const theirKey = announcedKey(m.parseCertificate(transcript.take(yield, m.TYPE.certificate)), parties.expected)
   const point = m.parseClientKeyExchange(transcript.take(yield, m.TYPE.clientKeyExchange))
-  const master = extendedMasterSecret(agree(ecdh, point), transcript.hash())
+  const master = extendedMasterSecret(sharedSecret(ecdh, point), transcript.hash())
   const soFar = transcript.bytes()
   const signature = m.parseCertificateVerify(transcript.take(yield, m.TYPE.certificateVerify))
   requireSignature(theirKey, soFar, signature, 'CertificateVerify')
@@ -178,7 +178,7 @@ function requireFinished(master: Buffer, role: Role, messages: Buffer, body: Buf
   }
 }
 
-function agree(ecdh: ECDH, point: Buffer): Buffer {
+function sharedSecret(ecdh: ECDH, point: Buffer): Buffer {
   try {
     return ecdh.computeSecret(point)
   } catch (error) {

@@ -29,6 +29,8 @@ const NO_COMPRESSION = 0
 const CURVE = 23
 const NAMED_CURVE = 3
 const UNCOMPRESSED = 0
+/** The first byte of an uncompressed point. */
+const UNCOMPRESSED_POINT = 4
 /** bytes of an uncompressed point of the curve */
 export const POINT_BYTES = 65
 /** ecdsa_secp256r1_sha256 */
@@ -50,6 +52,13 @@ const EXTENSION = {
   extendedMasterSecret: 23,
   renegotiationInfo: 0xff01,
 } as const
+
+/** What a server may answer of it. */
+const ANSWERED: readonly number[] = [
+  EXTENSION.pointFormats,
+  EXTENSION.extendedMasterSecret,
+  EXTENSION.renegotiationInfo,
+]
 
 type Extensions = Map<number, Buffer>
 
@@ -133,6 +142,10 @@ export function parseClientHello(body: Buffer): ClientHello {
   if (!list(EXTENSION.signatureAlgorithms).includes(SCHEME)) {
     throw new DtlsError('the client does not offer ecdsa_secp256r1_sha256')
   }
+  const formats = extensions.get(EXTENSION.pointFormats)
+  if (formats !== undefined && !new Reader(formats, what).vector(1, 1, ANY).includes(UNCOMPRESSED)) {
+    throw new DtlsError('the client takes no uncompressed points')
+  }
   const isEmpty = hasExactly(extensions, EXTENSION.renegotiationInfo, EMPTY_RENEGOTIATION, what)
   return {
     random,
@@ -146,7 +159,7 @@ export function parseHelloVerifyRequest(body: Buffer): Buffer {
   const reader = new Reader(body, 'HelloVerifyRequest')
   // RFC 6347 section 4.2.1: servers say DTLS 1.0 here, and clients do not look.
   reader.u16()
-  const cookie = reader.vector(1, 1, COOKIE_BYTES_MOST)
+  const cookie = reader.vector(1, 0, COOKIE_BYTES_MOST)
   reader.end()
   return cookie
 }
@@ -173,9 +186,9 @@ export function parseServerHello(body: Buffer): Buffer {
   reader.end()
   requireExtendedMasterSecret(extensions, what)
   hasExactly(extensions, EXTENSION.renegotiationInfo, EMPTY_RENEGOTIATION, what)
-  const offered: readonly number[] = Object.values(EXTENSION)
   for (const type of extensions.keys()) {
-    if (!offered.includes(type)) throw new DtlsError(`the server answers extension ${type}, which was not offered`)
+    if (!ANSWERED.includes(type))
+      throw new DtlsError(`the server answers extension ${type}, which is not for it to answer`)
   }
   return random
 }
@@ -192,6 +205,12 @@ export function parseCertificate(body: Buffer): Buffer {
   const der = list.vector(3, 1, body.length)
   while (list.left > 0) list.vector(3, 1, body.length)
   return der
+}
+
+function parsePoint(reader: Reader, what: string): Buffer {
+  const point = reader.vector(1, POINT_BYTES, POINT_BYTES)
+  if (point[0] !== UNCOMPRESSED_POINT) throw new DtlsError(`the point of ${what} is not uncompressed`)
+  return point
 }
 
 /** What the server's key exchange signs, behind both randoms (RFC 8422 section 5.4). */
@@ -224,7 +243,7 @@ export function parseServerKeyExchange(body: Buffer): ServerKeyExchange {
   if (reader.u8() !== NAMED_CURVE || reader.u16() !== CURVE) {
     throw new DtlsError('the server chose a curve that was not offered')
   }
-  const point = reader.vector(1, POINT_BYTES, POINT_BYTES)
+  const point = parsePoint(reader, what)
   return { point, parameters: exchangeParameters(point), signature: parseSigned(reader, what) }
 }
 
@@ -258,7 +277,7 @@ export const clientKeyExchange = (point: Buffer): Message => ({ type: TYPE.clien
 /** The client's point. */
 export function parseClientKeyExchange(body: Buffer): Buffer {
   const reader = new Reader(body, 'ClientKeyExchange')
-  const point = reader.vector(1, POINT_BYTES, POINT_BYTES)
+  const point = parsePoint(reader, 'ClientKeyExchange')
   reader.end()
   return point
 }
