@@ -4,6 +4,7 @@ import { afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { messageBytes } from '../peer/engines/dtls/fragments.ts'
 import type { Flow, Numbered, Parties, Steps } from '../peer/engines/dtls/handshake.ts'
 import { clientSteps } from '../peer/engines/dtls/handshake.ts'
+import * as hellos from '../peer/engines/dtls/hellos.ts'
 import { extendedMasterSecret, sha256, verifyData, writeKeys } from '../peer/engines/dtls/keys.ts'
 import * as m from '../peer/engines/dtls/messages.ts'
 import { Sealing, type WriteKeys } from '../peer/engines/dtls/protection.ts'
@@ -293,7 +294,7 @@ describe('a server refuses a client', () => {
       return (function* () {
         honest.next()
         const hello = yield
-        flow.send([{ ...m.clientHello(Buffer.alloc(32, 7), Buffer.of()), sequence: 1 }])
+        flow.send([{ ...hellos.clientHello(Buffer.alloc(32, 7), Buffer.of()), sequence: 1 }])
         honest.next(hello)
         for (;;) honest.next(yield)
       })()
@@ -326,14 +327,14 @@ function* withoutVerify(parties: Parties, flow: Flow): Steps {
     return { ...message, sequence: sent++ }
   }
   const random = Buffer.alloc(32, 1)
-  flow.send([add(m.clientHello(random, Buffer.of()))])
+  flow.send([add(hellos.clientHello(random, Buffer.of()))])
   const answers: Numbered[] = []
   for (let at = 0; at < 5; at++) {
     const answer = yield
     answers.push(answer)
     messages.push(messageBytes(answer, answer.sequence))
   }
-  const randoms = { client: random, server: m.parseServerHello(answers[0]?.body ?? Buffer.of()) }
+  const randoms = { client: random, server: hellos.parseServerHello(answers[0]?.body ?? Buffer.of()) }
   const ecdh = createECDH('prime256v1')
   const flight = [m.certificate(parties.certificate), m.clientKeyExchange(ecdh.generateKeys())].map(add)
   const { point } = m.parseServerKeyExchange(answers[2]?.body ?? Buffer.of())

@@ -3,6 +3,7 @@ import dgram from 'node:dgram'
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import type { Signal } from 'simple-peer'
 import { messageBytes } from '../peer/engines/dtls/fragments.ts'
+import * as hellos from '../peer/engines/dtls/hellos.ts'
 import type { Role } from '../peer/engines/dtls/keys.ts'
 import * as m from '../peer/engines/dtls/messages.ts'
 import { CONTENT } from '../peer/engines/dtls/record.ts'
@@ -165,7 +166,7 @@ describe.each(engines.map((engine) => [engine.name, engine] as const))('%s in a 
       plainRecord(CONTENT.applicationData, Buffer.from('plain')),
       plainRecord(99, Buffer.from('unknown')),
       ...[
-        m.clientHello(random, Buffer.of()),
+        hellos.clientHello(random, Buffer.of()),
         m.certificate(mallory.certificate),
         m.serverHelloDone(),
         m.finished(Buffer.alloc(12)),

@@ -2,6 +2,7 @@
 import { createECDH, sign } from 'node:crypto'
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { messageBytes } from '../peer/engines/dtls/fragments.ts'
+import * as hellos from '../peer/engines/dtls/hellos.ts'
 import type { Role } from '../peer/engines/dtls/keys.ts'
 import * as m from '../peer/engines/dtls/messages.ts'
 import { CONTENT } from '../peer/engines/dtls/record.ts'
@@ -36,8 +37,8 @@ function plainRecords(role: Role): Buffer[] {
   )
   const messages = [
     { type: 0, body: Buffer.of() },
-    m.clientHello(random, Buffer.of()),
-    m.serverHello(random, { random, asksRenegotiation: true, asksPointFormats: true }),
+    hellos.clientHello(random, Buffer.of()),
+    hellos.serverHello(random, { random, asksRenegotiation: true, asksPointFormats: true }),
     { type: m.TYPE.helloVerifyRequest, body: Buffer.from('fefd0101', 'hex') },
     m.certificate(certificate),
     exchange,

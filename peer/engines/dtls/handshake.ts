@@ -14,6 +14,7 @@ import {
   X509Certificate,
 } from 'node:crypto'
 import { type Message, messageBytes } from './fragments.ts'
+import * as hellos from './hellos.ts'
 import {
   exportKeyingMaterial,
   extendedMasterSecret,
@@ -91,16 +92,16 @@ class Transcript {
 export function* clientSteps(parties: Parties, flow: Flow): Steps {
   const transcript = new Transcript()
   const ecdh = createECDH(CURVE)
-  const random = randomBytes(m.RANDOM_BYTES)
-  flow.send([transcript.add(m.clientHello(random, Buffer.of()))])
+  const random = randomBytes(hellos.RANDOM_BYTES)
+  flow.send([transcript.add(hellos.clientHello(random, Buffer.of()))])
   let answer = yield
   if (answer.type === m.TYPE.helloVerifyRequest) {
-    const cookie = m.parseHelloVerifyRequest(answer.body)
+    const cookie = hellos.parseHelloVerifyRequest(answer.body)
     transcript.restart()
-    flow.send([transcript.add(m.clientHello(random, cookie))])
+    flow.send([transcript.add(hellos.clientHello(random, cookie))])
     answer = yield
   }
-  const randoms = { client: random, server: m.parseServerHello(transcript.take(answer, m.TYPE.serverHello)) }
+  const randoms = { client: random, server: hellos.parseServerHello(transcript.take(answer, m.TYPE.serverHello)) }
   const theirKey = announcedKey(m.parseCertificate(transcript.take(yield, m.TYPE.certificate)), parties.expected)
   const exchange = m.parseServerKeyExchange(transcript.take(yield, m.TYPE.serverKeyExchange))
   requireSignature(theirKey, signedByServer(randoms, exchange.parameters), exchange.signature, 'ServerKeyExchange')
@@ -122,12 +123,12 @@ export function* clientSteps(parties: Parties, flow: Flow): Steps {
 export function* serverSteps(parties: Parties, flow: Flow): Steps {
   const transcript = new Transcript()
   const ecdh = createECDH(CURVE)
-  const hello = m.parseClientHello(transcript.take(yield, m.TYPE.clientHello))
-  const randoms = { client: hello.random, server: randomBytes(m.RANDOM_BYTES) }
+  const hello = hellos.parseClientHello(transcript.take(yield, m.TYPE.clientHello))
+  const randoms = { client: hello.random, server: randomBytes(hellos.RANDOM_BYTES) }
   const signer = (parameters: Buffer) => sign('sha256', signedByServer(randoms, parameters), parties.key)
   // No cookie is asked for first: ICE has shown that the client receives at its address.
   const flight = [
-    m.serverHello(randoms.server, hello),
+    hellos.serverHello(randoms.server, hello),
     m.certificate(parties.certificate),
     m.serverKeyExchange(ecdh.generateKeys(), signer),
     m.certificateRequest(),
