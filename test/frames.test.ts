@@ -50,6 +50,7 @@ describe('the bytes of a frame', () => {
       'target-timeout': 4,
       'queue-full': 5,
       'too-many-streams': 6,
+      'idle-timeout': 7,
     })
   })
 })
@@ -104,7 +105,7 @@ describe('what is refused', () => {
     ['a FIN that is long', '04 00000001 0009 0000000000000000 00'],
     ['a RESET without a code', '05 00000001 0001 00'],
     ['RESET code 0', '05 00000001 0002 0000'],
-    ['a RESET code not given yet', '05 00000001 0002 0007'],
+    ['a RESET code not given yet', '05 00000001 0002 0008'],
     ['a RESET whose text is not UTF-8', '05 00000001 0003 0001 ff'],
     ['a RESET whose text is too long', `05 00000001 0103 0001 ${'61'.repeat(257)}`],
   ])('%s', (_, hex) => {

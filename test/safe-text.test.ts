@@ -128,7 +128,7 @@ describe('a server that refuses in bad words', () => {
 
 /** How often each file shows something, and why that is safe. */
 const PLACES: Readonly<Record<string, readonly [number, string]>> = {
-  'cli.ts': [3, 'the version; a NearportError; a stack made safe'],
+  'cli.ts': [4, 'the version; what the user typed; a NearportError; a stack made safe'],
   'peer/log.ts': [0, 'makes every field and message safe'],
   'peer/commands/access.ts': [1, 'names and ports that were parsed'],
   'peer/commands/doctor.ts': [3, 'strings made safe; findings made safe; a token of our own'],
@@ -138,7 +138,7 @@ const PLACES: Readonly<Record<string, readonly [number, string]>> = {
   'peer/commands/trust.ts': [4, 'names that were parsed; fingerprints'],
   'peer/demo/demo.ts': [2, 'what its own processes print; a NearportError'],
   'peer/demo/printer.ts': [3, 'its own words; the lines of a job, made safe'],
-  'signaling/command.ts': [2, 'the link of this server'],
+  'signaling/command.ts': [1, 'the link of this server'],
   'web/browser/connect.ts': [
     4,
     'fields of our logs, of which the words of others are NearportErrors; a browser shows them as values',
